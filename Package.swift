@@ -1,0 +1,127 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+func product(_ name: String, _ package: String) -> Target.Dependency { .product(name: name, package: package) }
+
+let argumentParser = product("ArgumentParser", "swift-argument-parser")
+let configuration = product("Configuration", "swift-configuration")
+let crypto = product("Crypto", "swift-crypto")
+let httpTypes = product("HTTPTypes", "swift-http-types")
+let hummingbird = product("Hummingbird", "hummingbird")
+let jwt = product("JWTKit", "jwt-kit")
+let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
+let locks = product("NIOConcurrencyHelpers", "swift-nio")
+let logging = product("Logging", "swift-log")
+let metrics = product("Metrics", "swift-metrics")
+let nio = product("NIOCore", "swift-nio")
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Shared/\(name)", swiftSettings: strict)
+}
+
+/// A service that owns data: its tables in `Migrations/`, everything else from the libraries.
+func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
+    .executableTarget(
+        name: name,
+        dependencies: [
+            "Events", "Bus", "Database", "ServiceKit", "Access", "DomainService", configuration, httpTypes, hummingbird, lifecycle,
+            logging, nio,
+        ] + more,
+        path: "Services/\(name)",
+        exclude: ["README.md"],
+        resources: [.embedInCode("Migrations")],
+        swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", resources: resources, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "crosspoint",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "gateway", targets: ["Gateway"]),
+        .executable(name: "auth", targets: ["Auth"]),
+        .executable(name: "obs-bridge", targets: ["OBSBridge"]),
+        .executable(name: "stream-metrics", targets: ["StreamMetrics"]),
+        .executable(name: "radio-playout", targets: ["RadioPlayout"]),
+        .executable(name: "camera-events", targets: ["CameraEvents"]),
+        .executable(name: "performance-monitor", targets: ["PerformanceMonitor"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON"]),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLinux", path: "Shared/CLinux"),
+        .systemLibrary(name: "CZeroMQ", path: "Shared/CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+        .systemLibrary(name: "CLibpq", path: "Shared/CLibpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CLibwebsockets", path: "Shared/CLibwebsockets", providers: [.apt(["libwebsockets-dev"])]),
+
+        library("Events", []),
+        library("Threads", ["CLinux", locks]),
+        library("ServiceKit", [configuration, httpTypes, hummingbird, lifecycle, locks, logging, metrics, nio]),
+        library("Dialects", ["Events"]),
+        library("Bus", ["CZeroMQ", "Events", "Threads", lifecycle, locks, logging, metrics]),
+        library("WebSockets", ["CLibwebsockets", "Threads", locks, logging]),
+        library("Database", ["CLibpq", "Events", "Threads", lifecycle, locks, logging, metrics]),
+        library("Access", ["Bus", "Events", jwt, locks, logging]),
+        library(
+            "DomainService",
+            ["Access", "Bus", "Database", "Events", "ServiceKit", configuration, httpTypes, hummingbird, lifecycle, logging, nio]),
+
+        .executableTarget(
+            name: "Gateway",
+            dependencies: [
+                "Access", "Bus", "Dialects", "Events", "ServiceKit", "Threads", "WebSockets", argumentParser, configuration,
+                httpTypes, hummingbird, lifecycle, locks, logging, metrics,
+            ],
+            path: "Services/Gateway",
+            exclude: ["README.md"],
+            swiftSettings: strict),
+        domainService("Auth", [crypto, jwt]),
+        domainService("OBSBridge"),
+        domainService("StreamMetrics"),
+        domainService("RadioPlayout"),
+        domainService("CameraEvents"),
+        domainService("PerformanceMonitor"),
+
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "Database", "Events", nio, product("NIOHTTP1", "swift-nio"), product("NIOPosix", "swift-nio"),
+                product("NIOWebSocket", "swift-nio"), locks, logging,
+            ],
+            path: "Shared/TestSupport", swiftSettings: strict),
+        tests("Events", ["Events"]),
+        tests("Threads", ["Threads"]),
+        tests("Dialects", ["Dialects", "Events"], resources: [.copy("Fixtures")]),
+        tests("Bus", ["Bus", "Events", "Threads", logging]),
+        tests("WebSockets", ["WebSockets", "Threads", "TestSupport", logging]),
+        tests("Database", ["Database", "Events", "TestSupport", logging]),
+        tests("ServiceKit", ["ServiceKit", logging, metrics]),
+        tests("Access", ["Access", "Bus", "Events", jwt, logging]),
+        tests(
+            "Integration",
+            ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
+            resources: [.copy("Clients")]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,7 @@
+// What Swift's Glibc module leaves out, or hides behind _GNU_SOURCE.
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+// glibc declares it only with _GNU_SOURCE, which Swift's importer does not set.
+extern int pthread_setname_np(pthread_t thread, const char *name);

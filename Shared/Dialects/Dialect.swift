@@ -1,0 +1,200 @@
+public import Events
+
+/// One way of speaking to clients: a stateless value, bytes in and bytes out, as its contract sets it.
+public protocol Dialect: Sendable {
+    var profile: DialectProfile { get }
+
+    /// Decides an upgrade request for one of the profile's paths, before the WebSocket opens.
+    func admit(_ request: UpgradeRequest) -> Admission
+
+    /// The rules of one connection. `principal` is known if `admit` gave or verified one.
+    func makeSession(_ request: UpgradeRequest, principal: Principal?) -> any DialectSession
+
+    /// Says an event in this dialect: usually one frame, none where it has no words for it, more where the contract asks.
+    func project(_ event: Event) -> [Projection]
+}
+
+/// An event as one dialect says it.
+public struct Projection: Sendable {
+    /// The filter keys it answers to; who holds any of them, in the event's tenant, gets the frame once.
+    public var keys: [String]
+    /// The text frame. Rendered once per event, and only when somebody listens.
+    public var render: @Sendable () -> [UInt8]
+
+    public init(keys: [String], render: @escaping @Sendable () -> [UInt8]) {
+        self.keys = keys
+        self.render = render
+    }
+}
+
+public enum DialectName: String, Sendable, Hashable, CaseIterable {
+    case sourceSaver = "source-saver"
+    case astro, wave, grimnir, airys
+}
+
+/// What the gateway enforces for a dialect, the same way for all of them.
+public struct DialectProfile: Sendable {
+    public var name: DialectName
+    /// Exact paths that mean this dialect on every listener (contracts/README §2).
+    public var paths: [String]
+    /// Its own listener's place after the edge's first port; that listener's `/` is this dialect's if `ownsRoot`.
+    public var listener: Int
+    public var ownsRoot: Bool
+    /// Bytes in one client message; a larger one closes with 1009.
+    public var messageBytesMax: Int
+    /// A token bucket over client messages; `nil`: the session judges for itself.
+    public var messageRate: RateLimit?
+    /// A PING frame goes out this often.
+    public var pingInterval: Duration
+    /// Nothing received for this long (a PONG counts): the connection is closed.
+    public var silenceMax: Duration
+    /// What the silence is closed with; `nil`: the TCP connection is dropped.
+    public var silenceClose: Closing?
+    /// How often the session's `beat` is called; `nil`: never.
+    public var beatInterval: Duration?
+    /// Open connections on one gateway; `nil`: no limit of the dialect's own.
+    public var connectionsMax: Int?
+    /// The answer to one connection more.
+    public var connectionsRefusal: HTTPRefusal
+    /// Connection attempts per peer address; `nil`: no limit.
+    public var attemptRate: RateLimit?
+    public var attemptRefusal: HTTPRefusal
+    /// The answer to an upgrade while the gateway drains.
+    public var drainRefusal: HTTPRefusal
+
+    public init(
+        name: DialectName, paths: [String], listener: Int, ownsRoot: Bool, messageBytesMax: Int, messageRate: RateLimit?,
+        pingInterval: Duration, silenceMax: Duration, silenceClose: Closing?, beatInterval: Duration? = nil,
+        connectionsMax: Int? = nil, connectionsRefusal: HTTPRefusal, attemptRate: RateLimit? = nil,
+        attemptRefusal: HTTPRefusal, drainRefusal: HTTPRefusal
+    ) {
+        self.name = name
+        self.paths = paths
+        self.listener = listener
+        self.ownsRoot = ownsRoot
+        self.messageBytesMax = messageBytesMax
+        self.messageRate = messageRate
+        self.pingInterval = pingInterval
+        self.silenceMax = silenceMax
+        self.silenceClose = silenceClose
+        self.beatInterval = beatInterval
+        self.connectionsMax = connectionsMax
+        self.connectionsRefusal = connectionsRefusal
+        self.attemptRate = attemptRate
+        self.attemptRefusal = attemptRefusal
+        self.drainRefusal = drainRefusal
+    }
+}
+
+/// A token bucket: at most `burst` at once, refilled at `perSecond`.
+public struct RateLimit: Sendable, Hashable {
+    public var burst: Double
+    public var perSecond: Double
+
+    public init(burst: Double, perSecond: Double) {
+        self.burst = burst
+        self.perSecond = perSecond
+    }
+}
+
+/// A close code and reason (RFC 6455 §7.4).
+public struct Closing: Sendable, Hashable {
+    public var code: UInt16
+    public var reason: String
+
+    public init(_ code: UInt16, _ reason: String) {
+        self.code = code
+        self.reason = reason
+    }
+
+    public static let goingAway = Closing(1001, "going away")
+    public static let unsupportedData = Closing(1003, "text frames only")
+    public static let tooSlow = Closing(1008, "too slow")
+    public static let tooBig = Closing(1009, "message too big")
+    public static let internalError = Closing(1011, "internal error")
+}
+
+/// A complete HTTP answer instead of the upgrade.
+public struct HTTPRefusal: Sendable, Hashable {
+    public var status: Int
+    public var headers: [String: String]
+    public var body: String
+
+    public init(_ status: Int, headers: [String: String] = [:], body: String) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+}
+
+/// What a client's upgrade request says.
+public struct UpgradeRequest: Sendable, Hashable {
+    public var path: String
+    /// Percent-decoded, in order.
+    public var query: [(name: String, value: String)] {
+        get { self.pairs.map { ($0.name, $0.value) } }
+        set { self.pairs = newValue.map { Pair(name: $0.name, value: $0.value) } }
+    }
+    /// Names in lower case.
+    public var headers: [String: String]
+    /// The peer's address, or what a trusted proxy says it is.
+    public var remoteAddress: String
+    public var isLoopback: Bool
+
+    private struct Pair: Hashable {
+        var name: String
+        var value: String
+    }
+    private var pairs: [Pair]
+
+    public init(
+        path: String, query: [(name: String, value: String)] = [], headers: [String: String] = [:],
+        remoteAddress: String = "127.0.0.1", isLoopback: Bool = true
+    ) {
+        self.path = path
+        self.headers = headers
+        self.remoteAddress = remoteAddress
+        self.isLoopback = isLoopback
+        self.pairs = query.map { Pair(name: $0.name, value: $0.value) }
+    }
+
+    /// The first query value of that name.
+    public func query(_ name: String) -> String? { self.pairs.first { $0.name == name }?.value }
+
+    /// The token of `Authorization: Bearer …`.
+    public var bearer: String? {
+        guard let header = self.headers["authorization"], header.lowercased().hasPrefix("bearer ") else { return nil }
+        return String(header.dropFirst(7)).trimmed
+    }
+}
+
+extension String {
+    /// Without spaces at both ends.
+    var trimmed: String {
+        var view = Substring(self)
+        while view.first == " " { view.removeFirst() }
+        while view.last == " " { view.removeLast() }
+        return String(view)
+    }
+}
+
+/// What to do with an upgrade request.
+public enum Admission: Sendable, Hashable {
+    /// Open it; the principal is known, or (`nil`) the session will find out.
+    case open(Principal?)
+    /// Verify first; open it with the principal, or refuse.
+    case verify(Credential, refusal: HTTPRefusal)
+    case refuse(HTTPRefusal)
+}
+
+/// What a client shows to prove who it is.
+public struct Credential: Sendable, Hashable {
+    public var token: String
+    /// The kind that the client says it is; `nil`: any kind will do.
+    public var kind: CredentialKind?
+
+    public init(_ token: String, kind: CredentialKind? = nil) {
+        self.token = token
+        self.kind = kind
+    }
+}

@@ -1,0 +1,80 @@
+public import Events
+
+/// The rules of one connection as a state machine: inputs in, actions out, no socket and no clock of its own.
+///
+/// The gateway carries the actions out in order. After `verify` or `call` it holds further client messages back until the
+/// answer was given to the session, so that replies keep the order of the messages.
+public protocol DialectSession {
+    /// The WebSocket is open.
+    mutating func opened(at now: Timestamp) -> [SessionAction]
+
+    /// A whole text message, within the size limit and the message rate. It is UTF-8.
+    mutating func received(_ text: [UInt8], at now: Timestamp) -> [SessionAction]
+
+    /// A whole binary message.
+    mutating func receivedBinary(_ bytes: [UInt8], at now: Timestamp) -> [SessionAction]
+
+    /// A message beyond the profile's message rate; it is not given to `received`.
+    mutating func exceededRate(at now: Timestamp) -> [SessionAction]
+
+    /// The answer to `verify`.
+    mutating func verified(_ result: Result<Principal, VerificationFailure>, at now: Timestamp) -> [SessionAction]
+
+    /// The answer to `call`: the command's answer as JSON, or why not.
+    mutating func called(_ result: Result<[UInt8], CommandFailure>, at now: Timestamp) -> [SessionAction]
+
+    /// The moment of the last `wake` has come.
+    mutating func woke(at now: Timestamp) -> [SessionAction]
+
+    /// Every `beatInterval` of the profile.
+    mutating func beat(at now: Timestamp) -> [SessionAction]
+
+    /// The gateway shuts down: say goodbye as the contract asks.
+    mutating func drain(at now: Timestamp) -> [SessionAction]
+}
+
+/// Why a credential was not accepted.
+public enum VerificationFailure: Error, Sendable, Hashable {
+    /// Unknown, malformed, expired, revoked, or of another kind than it was said to be.
+    case invalid(reason: String)
+    /// Nobody could tell now; the client may try again.
+    case unavailable
+}
+
+public enum SessionAction: Sendable, Hashable {
+    /// Sends a text frame.
+    case send([UInt8])
+    /// Sends a text frame a little later.
+    case sendLater([UInt8], after: Duration)
+    /// Adds filter keys: from now on events of the principal's tenant that answer to them are delivered.
+    case subscribe([String], as: Principal)
+    /// Removes filter keys of that tenant.
+    case unsubscribe([String], tenant: String)
+    /// Asks who a credential belongs to; answered with `verified`.
+    case verify(Credential)
+    /// Sends a command to a service; answered with `called`.
+    case call(CommandCall)
+    /// Calls `woke` at that moment instead of any earlier request.
+    case wake(at: Timestamp)
+    case close(Closing)
+    /// Ends the TCP connection without a CLOSE frame: the client sees 1006.
+    case drop
+}
+
+/// A command as a session sends it.
+public struct CommandCall: Sendable, Hashable {
+    public var service: ServiceName
+    public var name: String
+    public var body: [UInt8]
+
+    public init<C: Command>(_ command: C) {
+        self.service = C.service
+        self.name = C.name
+        self.body = JSON.encode(command)
+    }
+}
+
+extension SessionAction {
+    /// A text frame with this JSON value.
+    static func send(json value: JSON) -> SessionAction { .send(value.bytes) }
+}

@@ -1,0 +1,33 @@
+/// Something one process asks of another over the bus: it is answered or it fails (DESIGN, *The bus*).
+public protocol Command: Codable, Sendable {
+    associatedtype Answer: Codable & Sendable
+    /// `domain.verb`, unique on the bus.
+    static var name: String { get }
+    /// Who answers it.
+    static var service: ServiceName { get }
+}
+
+/// Why a command was not carried out.
+public struct CommandFailure: Error, Sendable, Hashable, Codable {
+    public enum Code: String, Sendable, Hashable, Codable {
+        /// Nobody is there to ask, or it cannot do it now: try again.
+        case unavailable
+        /// No answer before the deadline; it may or may not have happened.
+        case deadlineExceeded
+        case unknownCommand
+        case invalid
+        case notFound
+        case forbidden
+        case conflict
+        case unauthenticated
+        case internalError
+    }
+
+    public var code: Code
+    public var message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}

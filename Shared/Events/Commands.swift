@@ -1,0 +1,190 @@
+/// The commands that cross the bus, by who answers them. A field may be added; a new meaning is a new command.
+
+// MARK: auth
+
+/// Who a credential belongs to (RFC 7662 in spirit): for API keys and opaque tokens.
+public struct Introspect: Command {
+    public typealias Answer = Introspection
+    public static let name = "auth.introspect"
+    public static let service = ServiceName.auth
+    public var token: String
+    /// Where the client came from, for keys that are bound to addresses.
+    public var remoteAddress: String?
+
+    public init(token: String, remoteAddress: String?) {
+        self.token = token
+        self.remoteAddress = remoteAddress
+    }
+}
+
+public struct Introspection: Codable, Sendable {
+    /// `nil`: the credential is not valid.
+    public var principal: Principal?
+
+    public init(principal: Principal?) { self.principal = principal }
+}
+
+/// The public keys that access tokens are signed with, as a JWKS document (RFC 7517), and the issuer's name.
+public struct FetchKeys: Command {
+    public struct Answer: Codable, Sendable {
+        public var issuer: String
+        public var jwks: String
+
+        public init(issuer: String, jwks: String) {
+            self.issuer = issuer
+            self.jwks = jwks
+        }
+    }
+    public static let name = "auth.keys"
+    public static let service = ServiceName.auth
+    public init() {}
+}
+
+// MARK: every service with a log
+
+/// A page of a publisher's durable log, in order. The answer's events are in bus frames, hence not JSON: see `Bus`.
+public struct ReplayRequest: Codable, Sendable, Hashable {
+    public static let name = "events.replay"
+    /// The epoch that `after` belongs to; a publisher with another one starts at its beginning and says so.
+    public var epoch: UInt64?
+    /// Events with a higher `seq`; `nil`: by time only.
+    public var after: UInt64?
+    /// Events of this moment or later.
+    public var since: Timestamp?
+    public var limit: Int
+
+    public init(epoch: UInt64?, after: UInt64?, since: Timestamp?, limit: Int) {
+        self.epoch = epoch
+        self.after = after
+        self.since = since
+        self.limit = limit
+    }
+}
+
+// MARK: stream-metrics
+
+/// Whether a stream exists and whose it is (WAVE's `subscribe`).
+public struct FindStream: Command {
+    public struct Answer: Codable, Sendable {
+        public var id: String
+        public var tenant: String
+
+        public init(id: String, tenant: String) {
+            self.id = id
+            self.tenant = tenant
+        }
+    }
+    public static let name = "stream.find"
+    public static let service = ServiceName.streamMetrics
+    public var stream: String
+    public init(stream: String) { self.stream = stream }
+}
+
+/// A chat line of a client: stored, then published as `chat.message`. Fails with `notFound`, `forbidden` (another tenant's),
+/// `conflict` (the stream has ended), `invalid`.
+public struct SendChat: Command {
+    public struct Answer: Codable, Sendable {
+        public var messageID: String
+        public init(messageID: String) { self.messageID = messageID }
+    }
+    public static let name = "chat.send"
+    public static let service = ServiceName.streamMetrics
+    public var stream: String
+    public var message: String
+    public var sender: Principal
+
+    public init(stream: String, message: String, sender: Principal) {
+        self.stream = stream
+        self.message = message
+        self.sender = sender
+    }
+}
+
+/// An emoji of a client: counted, then published as `reaction.received`. Fails like `SendChat`; the stream must be live.
+public struct SendReaction: Command {
+    public struct Answer: Codable, Sendable {
+        /// How often that emoji was sent since the stream went live.
+        public var count: Int
+        public init(count: Int) { self.count = count }
+    }
+    public static let name = "reaction.send"
+    public static let service = ServiceName.streamMetrics
+    public var stream: String
+    public var reaction: String
+    public var sender: Principal
+
+    public init(stream: String, reaction: String, sender: Principal) {
+        self.stream = stream
+        self.reaction = reaction
+        self.sender = sender
+    }
+}
+
+// MARK: camera-events
+
+/// Starts, stops or sets a camera's stream, or asks for its status (contract airys §4). Fails with `notFound`, `invalid`, `conflict`
+/// (the service cannot do it: `CONTROL_FAILED`).
+public struct ControlCamera: Command {
+    public struct Answer: Codable, Sendable {
+        /// The `stream_status` data after the action, as the event says it.
+        public var status: JSON
+        public init(status: JSON) { self.status = status }
+    }
+    public static let name = "camera.control"
+    public static let service = ServiceName.cameraEvents
+    public var camera: String
+    /// `start`, `stop`, `restart`, `set_quality` or `status`.
+    public var action: String
+    public var settings: JSON?
+    public var sender: Principal
+
+    public init(camera: String, action: String, settings: JSON?, sender: Principal) {
+        self.camera = camera
+        self.action = action
+        self.settings = settings
+        self.sender = sender
+    }
+}
+
+/// The current `stream_status` data of every camera with an active stream (contract airys §9: the snapshot after a login).
+public struct ActiveCameras: Command {
+    public struct Answer: Codable, Sendable {
+        public var statuses: [JSON]
+        public init(statuses: [JSON]) { self.statuses = statuses }
+    }
+    public static let name = "camera.active"
+    public static let service = ServiceName.cameraEvents
+    public var tenant: String
+    public init(tenant: String) { self.tenant = tenant }
+}
+
+// MARK: performance-monitor
+
+/// What a process says of itself every two seconds; one that falls silent is down.
+public struct ReportProcess: Command {
+    public struct Answer: Codable, Sendable {
+        public init() {}
+    }
+    public static let name = "process.report"
+    public static let service = ServiceName.performanceMonitor
+    public var process: ServiceName
+    /// Tells replicas apart.
+    public var instance: String
+    public var pid: Int32
+    public var isReady: Bool
+    /// Each dependency by name: ready or not.
+    public var dependencies: [String: Bool]
+    /// Numbers that the monitor adds up: `connections`, `sources.total`, `sources.active`, `http.requests`, `http.seconds`.
+    public var gauges: [String: Double]
+
+    public init(
+        process: ServiceName, instance: String, pid: Int32, isReady: Bool, dependencies: [String: Bool], gauges: [String: Double]
+    ) {
+        self.process = process
+        self.instance = instance
+        self.pid = pid
+        self.isReady = isReady
+        self.dependencies = dependencies
+        self.gauges = gauges
+    }
+}

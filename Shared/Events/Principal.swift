@@ -1,0 +1,60 @@
+/// Whoever asks, after their credential was verified: what an event may be shown to, and who may write.
+public struct Principal: Sendable, Hashable, Codable {
+    /// A stable id of the user, client or key owner.
+    public var subject: String
+    /// What other people see, for example beside a chat line.
+    public var name: String
+    /// The organisation or channel whose things this principal may see. On Astro it is the channel, its room.
+    public var tenant: String
+    public var scopes: Scopes
+    /// The stations that it may see; `nil`: all of its tenant.
+    public var stations: Set<String>?
+    public var credential: CredentialKind
+    /// The token's `jti` or the key's id: what a revocation names.
+    public var credentialID: String
+    /// When the credential ends; `nil`: not by time.
+    public var expires: Timestamp?
+    public var tier: Tier
+
+    public init(
+        subject: String, name: String, tenant: String, scopes: Scopes, stations: Set<String>? = nil,
+        credential: CredentialKind, credentialID: String, expires: Timestamp? = nil, tier: Tier = .free
+    ) {
+        self.subject = subject
+        self.name = name
+        self.tenant = tenant
+        self.scopes = scopes
+        self.stations = stations
+        self.credential = credential
+        self.credentialID = credentialID
+        self.expires = expires
+        self.tier = tier
+    }
+
+    /// The tenant of an installation with one user.
+    public static let defaultTenant = "default"
+
+    /// A Source Saver client without a credential: its own five categories of the default tenant (DESIGN, *One event*).
+    public static let anonymous = Principal(
+        subject: "anonymous", name: "anonymous", tenant: Self.defaultTenant,
+        scopes: [.obsRead, .obsSources, .systemRead], credential: .anonymous, credentialID: "anonymous")
+
+    /// Whether an event of this kind and room may be shown to it, given that the tenant is right.
+    public func maySee(_ entry: CatalogueEntry, room: String) -> Bool {
+        if let scope = entry.scope, !self.scopes.contains(scope) { return false }
+        if entry.room == .station, let stations = self.stations, !stations.contains(room) { return false }
+        return true
+    }
+}
+
+public enum CredentialKind: String, Sendable, Hashable, Codable {
+    case anonymous
+    case jwt
+    case oauth2
+    case apiKey = "apikey"
+}
+
+/// A plan: WAVE's limits go by it (contract wave §7).
+public enum Tier: String, Sendable, Hashable, Codable, CaseIterable {
+    case free, pro, enterprise
+}

@@ -1,0 +1,78 @@
+/// One permission, `domain:verb`.
+public struct Scope: Sendable, Hashable, Codable, ExpressibleByStringLiteral, CustomStringConvertible {
+    public let name: String
+
+    public init(_ name: String) { self.name = name }
+    public init(stringLiteral name: String) { self.name = name }
+
+    public var description: String { self.name }
+
+    public init(from decoder: any Decoder) throws { self.name = try decoder.singleValueContainer().decode(String.self) }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(self.name)
+    }
+
+    /// Everything, in the credential's own tenant.
+    public static let all: Scope = "*"
+
+    public static let obsRead: Scope = "obs:read"
+    public static let obsSources: Scope = "obs:sources"
+    public static let systemRead: Scope = "system:read"
+    public static let streamsRead: Scope = "streams:read"
+    public static let streamsWrite: Scope = "streams:write"
+    public static let analyticsRead: Scope = "analytics:read"
+    public static let activitiesRead: Scope = "activities:read"
+    public static let activitiesWrite: Scope = "activities:write"
+    public static let channelRead: Scope = "channel:read"
+    public static let tipsRead: Scope = "tips:read"
+    public static let tipsModeration: Scope = "tips:moderation"
+    public static let sessionRead: Scope = "session:read"
+    public static let streamLiveRead: Scope = "stream-live:read"
+    public static let overlaysRead: Scope = "overlays:read"
+    public static let overlaysBroadcast: Scope = "overlays:broadcast"
+    public static let kvstoreRead: Scope = "kvstore:read"
+    public static let storeRead: Scope = "store:read"
+    public static let botRead: Scope = "bot:read"
+    public static let radioRead: Scope = "radio:read"
+    public static let radioWrite: Scope = "radio:write"
+    public static let camerasRead: Scope = "cameras:read"
+    public static let camerasWrite: Scope = "cameras:write"
+    public static let camerasControl: Scope = "cameras:control"
+    /// Administers auth itself: mints credentials for any tenant, lists and revokes them. Not implied by `*`.
+    public static let authAdmin: Scope = "auth:admin"
+}
+
+/// The permissions of one principal. `*` implies all but `auth:admin`; `streams:*` implies every verb of `streams`.
+public struct Scopes: Sendable, Hashable, ExpressibleByArrayLiteral {
+    public private(set) var all: Set<Scope>
+
+    public init(_ scopes: some Sequence<Scope>) { self.all = Set(scopes) }
+    public init(arrayLiteral scopes: Scope...) { self.all = Set(scopes) }
+
+    /// Reads the `scope` claim: names separated by spaces (RFC 6749 §3.3).
+    public init(claim: String) { self.init(claim.split(separator: " ").map { Scope(String($0)) }) }
+
+    /// The `scope` claim, in a fixed order.
+    public var claim: String { self.all.map(\.name).sorted().joined(separator: " ") }
+
+    public func contains(_ scope: Scope) -> Bool {
+        if self.all.contains(scope) { return true }
+        if scope == .authAdmin { return false }
+        if self.all.contains(.all) { return true }
+        guard let colon = scope.name.firstIndex(of: ":") else { return false }
+        return self.all.contains(Scope("\(scope.name[..<colon]):*"))
+    }
+}
+
+extension Scopes: Codable {
+    public init(from decoder: any Decoder) throws {
+        self.init(claim: try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(self.claim)
+    }
+}

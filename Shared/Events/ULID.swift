@@ -1,0 +1,67 @@
+/// A 128-bit identifier that sorts by time: 48 bits of milliseconds, 80 random bits (github.com/ulid/spec).
+public struct ULID: Sendable, Hashable, Comparable {
+    public let high: UInt64
+    public let low: UInt64
+
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// A new one, of the given moment.
+    public init(at time: Timestamp = .now) {
+        let random = UInt64.random(in: 0...UInt64.max)
+        self.high = UInt64(clamping: time.milliseconds) << 16 | (random & 0xFFFF)
+        self.low = UInt64.random(in: 0...UInt64.max)
+    }
+
+    private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
+
+    /// 26 characters of Crockford's base 32.
+    public var text: String {
+        String(unsafeUninitializedCapacity: 26) { buffer in
+            var (high, low) = (self.high, self.low)
+            for index in stride(from: 25, through: 0, by: -1) {
+                buffer[index] = Self.alphabet[Int(low & 31)]
+                low = low >> 5 | high << 59
+                high >>= 5
+            }
+            return 26
+        }
+    }
+
+    /// Reads 26 characters; `nil` for anything that is not a ULID.
+    public init?(text: some StringProtocol) {
+        guard text.utf8.count == 26 else { return nil }
+        var (high, low): (UInt64, UInt64) = (0, 0)
+        for (index, byte) in text.utf8.enumerated() {
+            guard let digit = Self.alphabet.firstIndex(of: byte & 0xDF == byte || byte < 58 ? byte : byte - 32),
+                index > 0 || digit < 8
+            else { return nil }
+            high = high << 5 | low >> 59
+            low = low << 5 | UInt64(digit)
+        }
+        self.init(high: high, low: low)
+    }
+
+    public static func < (left: ULID, right: ULID) -> Bool {
+        (left.high, left.low) < (right.high, right.low)
+    }
+}
+
+extension ULID: CustomStringConvertible, Codable {
+    public var description: String { self.text }
+
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard let value = ULID(text: text) else {
+            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "not a ULID"))
+        }
+        self = value
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(self.text)
+    }
+}
