@@ -77,9 +77,14 @@ let package = Package(
 
         library("Events", []),
         library("Threads", ["CLinux", locks]),
-        library("ServiceKit", [configuration, httpTypes, hummingbird, lifecycle, locks, logging, metrics, nio]),
+        library(
+            "ServiceKit",
+            [
+                configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird, lifecycle,
+                product("UnixSignals", "swift-service-lifecycle"), locks, logging, metrics, nio,
+            ]),
         library("Dialects", ["Events"]),
-        library("Bus", ["CZeroMQ", "Events", "Threads", lifecycle, locks, logging, metrics]),
+        library("Bus", ["CZeroMQ", "Events", "Threads", configuration, lifecycle, locks, logging, metrics]),
         library("WebSockets", ["CLibwebsockets", "Threads", locks, logging]),
         library("Database", ["CLibpq", "Events", "Threads", lifecycle, locks, logging, metrics]),
         library("Access", ["Bus", "Events", jwt, locks, logging]),

@@ -1,1 +1,137 @@
-// placeholder
+public import Access
+public import Bus
+public import Database
+public import Events
+public import Hummingbird
+import HTTPTypes
+public import Logging
+import NIOCore
+public import ServiceKit
+public import ServiceLifecycle
+
+/// A service that owns data: its tables and log in Postgres, its events and commands on the bus, its API over HTTP, and who may
+/// use them. An executable adds its routes, its answers to commands and its duties, and runs `parts`.
+public struct DomainService: Sendable {
+    /// How a credential is judged; auth answers it from its own tables, everybody else asks auth.
+    public typealias Authenticate =
+        @Sendable (_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal
+
+    public let name: ServiceName
+    public let logger: Logger
+    public let database: Database
+    public let writer: EventWriter
+    public let log: EventLog
+    public let publisher: Publisher
+    /// Answers others' commands.
+    public let commands: CommandServer
+    /// Asks others.
+    public let client: CommandClient
+    public let router: Router<APIContext>
+    public let readiness: Readiness
+    public let requests = RequestCounts()
+
+    private let http: HTTPConfig
+    private let verifier: CredentialVerifier
+
+    /// - Parameters:
+    ///   - shape: the error bodies of this service's APIs.
+    ///   - anonymous: who a request without a credential from a loopback address is; `nil`: nobody.
+    ///   - authenticate: `nil`: asks auth over the bus.
+    public init(
+        _ name: ServiceName, _ process: ServiceProcess, migrations: [Migration], openAPI: [UInt8],
+        anonymous: Principal? = nil, authenticate: Authenticate? = nil, shape: @escaping FailureMiddleware<APIContext>.Shape
+    ) throws {
+        let config = process.config
+        let bus = BusConfig(config, portsBase: try config.portsBase())
+        let databaseConfig = try DatabaseConfiguration(config, schema: name.rawValue.replacing("-", with: "_"))
+        let own = bus.own(name)
+        let publisher = try Publisher(endpoint: own.events)
+        self.name = name
+        self.logger = process.logger
+        self.http = try HTTPConfig(config, service: name.rawValue, offset: name.portOffset)
+        self.publisher = publisher
+        self.database = Database(databaseConfig, migrations: EventLog.migrations + migrations, logger: process.logger)
+        self.writer = EventWriter(databaseConfig, publisher: name, publish: { await publisher.publish($0) }, logger: process.logger)
+        self.log = EventLog(database: self.database, publisher: name)
+        self.commands = CommandServer(endpoint: own.commands, logger: process.logger)
+        self.client = CommandClient(endpoints: bus.endpoints, logger: process.logger)
+        self.readiness = Readiness()
+        self.router = Router(context: APIContext.self)
+        let verifier = CredentialVerifier(commands: self.client, logger: process.logger)
+        self.verifier = verifier
+        let authenticate: Authenticate =
+            authenticate ?? { token, address throws(AccessError) in try await verifier.verify(token, remoteAddress: address) }
+
+        self.router.middlewares.add(
+            FailureMiddleware(requests: self.requests, shape: shape, translate: APIFailure.init(translating:)))
+        self.router.addOperatorRoutes(readiness: self.readiness, metrics: process.metrics, openAPI: openAPI)
+        self.router.middlewares.add(
+            AuthenticationMiddleware(
+                authenticate: authenticate, anonymous: anonymous, trustedProxies: TrustedProxies(config)))
+        self.addEventsRoute()
+        self.answerReplays()
+        let (database, writer) = (self.database, self.writer)
+        self.readiness.require("database") { database.isReady && writer.isActive }
+        if name != .auth {
+            self.readiness.require("bus.auth") { verifier.isAuthReachable }
+        }
+    }
+
+    /// Everything that runs, in the order of dependency.
+    /// - Parameter gauges: numbers for performance-monitor, see `ReportProcess`.
+    public func parts(
+        with duties: [any Service] = [], gauges: @escaping @Sendable () async -> [String: Double] = { [:] }
+    ) -> [any Service] {
+        let (name, publisher, writer, client, readiness, requests) =
+            (self.name, self.publisher, self.writer, self.client, self.readiness, self.requests)
+        let announcer = PeriodicDuty(every: .seconds(1)) {
+            let position = writer.head ?? Position(epoch: 0, seq: 0)
+            await publisher.announce(Announcement(publisher: name, position: position))
+        }
+        let reporter = PeriodicDuty(every: .seconds(2)) {
+            var gauges = await gauges()
+            gauges["http.requests"] = Double(requests.count)
+            gauges["http.seconds"] = requests.seconds
+            let report = ReportProcess(process: name, instance: name.rawValue, readiness: readiness, gauges: gauges)
+            // `try?`: the monitor may be away; it hears the next report.
+            _ = try? await client.call(report, timeout: .seconds(1))
+        }
+        let keyRefresh = PeriodicDuty(every: CredentialVerifier.refreshInterval) { [verifier] in
+            if name != .auth { await verifier.refresh() }
+        }
+        let server = Application(
+            router: self.router,
+            configuration: .init(address: .hostname(self.http.host, port: self.http.port), serverName: "crosspoint"),
+            logger: self.logger)
+        return [self.client, self.database, self.writer, self.commands, announcer, reporter, keyRefresh] + duties + [server]
+    }
+
+    /// Publishes telemetry: not logged, not numbered.
+    public func publishTransient(_ payload: some EventPayload, tenant: String, room: String = "") async {
+        await self.publisher.publish([Event(payload, tenant: tenant, room: room, publisher: self.name)])
+    }
+
+    private func answerReplays() {
+        let log = self.log
+        self.commands.answer(ReplayRequest.name) { bytes in
+            guard let request = try? JSON.decode(ReplayRequest.self, from: bytes) else {
+                // `try?`: what is wrong with it is the asker's business.
+                throw CommandFailure(.invalid, "not a replay request")
+            }
+            do {
+                return try await log.page(for: request).bytes
+            } catch let error as DatabaseError {
+                throw CommandFailure(.unavailable, "\(error)")
+            }
+        }
+    }
+}
+
+extension ReportProcess {
+    public init(process: ServiceName, instance: String, readiness: Readiness, gauges: [String: Double]) {
+        let dependencies = readiness.dependencies
+        self.init(
+            process: process, instance: instance, pid: ProcessIdentifier.own, isReady: dependencies.values.allSatisfy(\.self),
+            dependencies: dependencies, gauges: gauges)
+    }
+}

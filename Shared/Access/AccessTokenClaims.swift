@@ -1,0 +1,65 @@
+public import Events
+public import FoundationEssentials
+public import JWTKit
+
+/// What an access token says (RFC 9068 in spirit), signed with ES256. `uid`, `roles` and `station_id` are Grimnir's names.
+public struct AccessTokenClaims: JWTPayload {
+    public var iss: IssuerClaim
+    public var sub: SubjectClaim
+    public var aud: AudienceClaim
+    public var exp: ExpirationClaim
+    public var iat: IssuedAtClaim
+    public var jti: IDClaim
+    /// Names separated by spaces.
+    public var scope: String
+    public var tenant: String
+    public var channel: String?
+    public var stations: [String]?
+    public var name: String?
+    public var tier: Tier?
+    public var uid: String?
+    public var roles: [String]?
+    public var stationID: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case iss, sub, aud, exp, iat, jti, scope, tenant, channel, stations, name, tier, uid, roles
+        case stationID = "station_id"
+    }
+
+    /// Whom our tokens are for.
+    public static let audience = "crosspoint"
+    /// How far clocks may differ (RFC 8725 leaves it to us).
+    public static let leeway = 60.0
+
+    public init(principal: Principal, issuer: String, id: String, issued: Date, expires: Date) {
+        self.iss = IssuerClaim(value: issuer)
+        self.sub = SubjectClaim(value: principal.subject)
+        self.aud = AudienceClaim(value: [Self.audience])
+        self.exp = ExpirationClaim(value: expires)
+        self.iat = IssuedAtClaim(value: issued)
+        self.jti = IDClaim(value: id)
+        self.scope = principal.scopes.claim
+        self.tenant = principal.tenant
+        self.channel = principal.tenant
+        self.stations = principal.stations.map { $0.sorted() }
+        self.name = principal.name
+        self.tier = principal.tier
+        self.uid = principal.subject
+    }
+
+    public func verify(using algorithm: some JWTAlgorithm) throws {
+        try self.aud.verifyIntendedAudience(includes: Self.audience)
+        try self.exp.verifyNotExpired(currentDate: Date().addingTimeInterval(-Self.leeway))
+        guard self.iat.value <= Date().addingTimeInterval(Self.leeway) else {
+            throw JWTError.claimVerificationFailure(failedClaim: self.iat, reason: "issued in the future")
+        }
+    }
+
+    public var principal: Principal {
+        let stations = self.stations.map(Set.init) ?? self.stationID.map { [$0] }
+        return Principal(
+            subject: self.sub.value, name: self.name ?? self.sub.value, tenant: self.tenant, scopes: Scopes(claim: self.scope),
+            stations: stations, credential: .jwt, credentialID: self.jti.value, expires: Timestamp(self.exp.value),
+            tier: self.tier ?? .free)
+    }
+}

@@ -1,0 +1,170 @@
+public import Bus
+public import Events
+import FoundationEssentials
+import JWTKit
+public import Logging
+import NIOConcurrencyHelpers
+
+/// Says whom a credential belongs to. Access tokens are verified here, with auth's public keys; API keys and opaque tokens are
+/// asked about over the bus, and the answer is remembered for a short while.
+public actor CredentialVerifier {
+    private struct Keys {
+        let issuer: String
+        let collection: JWTKeyCollection
+    }
+
+    private struct Remembered {
+        let principal: Principal?
+        let until: ContinuousClock.Instant
+    }
+
+    private let commands: CommandClient
+    private let logger: Logger
+    private var keys: Keys?
+    private var lastFetch: ContinuousClock.Instant?
+    private var remembered: [String: Remembered] = [:]
+    private nonisolated let reached = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
+
+    private static let positiveAge = Duration.seconds(30)
+    private static let negativeAge = Duration.seconds(5)
+    private static let rememberedMax = 20_000
+    /// A token with an unknown key makes us ask for keys again, at most this often.
+    private static let refetchInterval = Duration.seconds(2)
+    /// How often a process should call `refresh`.
+    public static let refreshInterval = Duration.seconds(5)
+    /// No credential is longer.
+    private static let bytesMax = 8192
+
+    public init(commands: CommandClient, logger: Logger) {
+        self.commands = commands
+        self.logger = logger
+    }
+
+    /// - Parameters:
+    ///   - kind: what the client says it is; another kind is refused. `nil`: any kind will do.
+    ///   - remoteAddress: for keys that are bound to addresses.
+    public func verify(
+        _ token: String, kind: CredentialKind? = nil, remoteAddress: String?
+    ) async throws(AccessError) -> Principal {
+        guard !token.isEmpty, token.utf8.count <= Self.bytesMax else { throw .invalid("not a credential") }
+        let isJWT = token.utf8.count { $0 == UInt8(ascii: ".") } == 2
+        let principal = isJWT ? try await self.verifyJWT(token) : try await self.introspect(token, remoteAddress)
+        switch kind {
+        case nil: break
+        case .oauth2 where isJWT: break
+        case principal.credential: break
+        default: throw .invalid("a credential of another kind")
+        }
+        return principal
+    }
+
+    private func verifyJWT(_ token: String) async throws(AccessError) -> Principal {
+        if let keys = self.keys {
+            do {
+                return try await self.principal(token, keys)
+            } catch {
+                // A key that we have not seen: a rotation, or rubbish.
+                if case .refused(let reason) = error { throw .invalid(reason) }
+            }
+        }
+        guard let keys = try await self.fetchKeys() else { throw .invalid("signed with an unknown key") }
+        do {
+            return try await self.principal(token, keys)
+        } catch {
+            throw .invalid("not signed by \(keys.issuer)")
+        }
+    }
+
+    private enum Refusal: Error {
+        case unknownKey
+        case refused(String)
+    }
+
+    private func principal(_ token: String, _ keys: Keys) async throws(Refusal) -> Principal {
+        do {
+            let claims = try await keys.collection.verify(token, as: AccessTokenClaims.self)
+            guard claims.iss.value == keys.issuer else { throw Refusal.refused("another issuer") }
+            return claims.principal
+        } catch let error as JWTError where error.errorType == .unknownKID || error.errorType == .noKeyProvided {
+            throw .unknownKey
+        } catch let error as JWTError {
+            throw .refused("\(error.errorType)")
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw .refused("not a token")
+        }
+    }
+
+    /// Whether auth answered lately.
+    public nonisolated var isAuthReachable: Bool {
+        self.reached.withLockedValue { $0 }.map { ContinuousClock.now - $0 < Self.refreshInterval * 2 } ?? false
+    }
+
+    /// Asks auth for its keys again: a duty of every process, so that tokens are verified with auth away.
+    public func refresh() async {
+        // `try?`: auth may be away; `isAuthReachable` says so.
+        _ = try? await self.loadKeys()
+    }
+
+    /// `nil`: asked too recently.
+    private func fetchKeys() async throws(AccessError) -> Keys? {
+        let now = ContinuousClock.now
+        if self.keys != nil, let last = self.lastFetch, now - last < Self.refetchInterval { return nil }
+        self.lastFetch = now
+        return try await self.loadKeys()
+    }
+
+    private func loadKeys() async throws(AccessError) -> Keys {
+        do {
+            let answer = try await self.commands.call(FetchKeys(), timeout: .seconds(3))
+            let collection = JWTKeyCollection()
+            let document = try JSONDecoder().decode(JWKS.self, from: Data(answer.jwks.utf8))
+            for key in document.keys {
+                // The algorithm is pinned by what we accept as a key, not by what a token says (RFC 8725 §3.1).
+                guard key.algorithm == .es256, key.keyIdentifier != nil else { continue }
+                try await collection.add(jwk: key)
+            }
+            let keys = Keys(issuer: answer.issuer, collection: collection)
+            self.keys = keys
+            self.reached.withLockedValue { $0 = .now }
+            return keys
+        } catch {
+            self.logger.debug("No keys from auth", metadata: ["error": "\(error)"])
+            throw .unavailable
+        }
+    }
+
+    private func introspect(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+        // A key may be bound to addresses, so an answer holds for one address only.
+        let cacheKey = "\(remoteAddress ?? "")\n\(token)"
+        let now = ContinuousClock.now
+        if let known = self.remembered[cacheKey], known.until > now {
+            guard let principal = known.principal else { throw .invalid("unknown, expired or revoked") }
+            return principal
+        }
+        let answer: Introspection
+        do {
+            answer = try await self.commands.call(Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
+        } catch {
+            throw .unavailable
+        }
+        if self.remembered.count >= Self.rememberedMax { self.remembered.removeAll() }
+        let age = answer.principal == nil ? Self.negativeAge : Self.positiveAge
+        self.remembered[cacheKey] = Remembered(principal: answer.principal, until: .now + age)
+        guard let principal = answer.principal else { throw .invalid("unknown, expired or revoked") }
+        if let expires = principal.expires, expires <= .now { throw .invalid("expired") }
+        return principal
+    }
+
+    /// Forgets what was remembered: something was revoked.
+    public func forget() { self.remembered.removeAll() }
+}
+
+/// Why a credential was not accepted.
+public enum AccessError: Error, Sendable, Hashable {
+    /// Unknown, malformed, expired, revoked, or of another kind than it was said to be.
+    case invalid(String)
+    /// Auth could not be asked; try again.
+    case unavailable
+}

@@ -1,0 +1,161 @@
+import CZeroMQ
+public import Events
+public import Logging
+import NIOConcurrencyHelpers
+public import ServiceLifecycle
+import Threads
+
+/// Asks other processes: each call is answered, or it fails by its deadline.
+public final class CommandClient: Service {
+    private struct Call: Sendable {
+        let service: ServiceName
+        let request: [[UInt8]]
+        let correlation: UInt64
+        /// Until then it waits for a connection; afterwards nobody is there.
+        let connectBy: ContinuousClock.Instant
+    }
+
+    private struct Waiting {
+        let continuation: CheckedContinuation<Result<[UInt8], CommandFailure>, Never>
+        let deadline: ContinuousClock.Instant
+    }
+
+    private struct State {
+        var nextCorrelation: UInt64 = 0
+        var waiting: [UInt64: Waiting] = [:]
+        var isStopped = false
+    }
+
+    private let endpoints: [ServiceName: BusEndpoints]
+    private let logger: Logger
+    private let state = NIOLockedValueBox(State())
+    private let calls: Mailbox<Call>
+    private let wake = WakeSignal()
+    private let context = Context()
+
+    private static let connectMax = Duration.milliseconds(500)
+    /// How late a deadline may be noticed while calls are waiting.
+    private static let tick = Duration.milliseconds(20)
+
+    public init(endpoints: [ServiceName: BusEndpoints], logger: Logger) {
+        self.endpoints = endpoints
+        self.logger = logger
+        let wake = self.wake
+        self.calls = Mailbox(capacity: 100_000) { wake.raise() }
+    }
+
+    /// Sends a command and awaits its answer. Throws `CommandFailure`: `unavailable` when nobody answers there,
+    /// `deadlineExceeded` when no answer came in time (it may have happened all the same), or what the other side said.
+    public func call<C: Command>(_ command: C, timeout: Duration = .seconds(5)) async throws(CommandFailure) -> C.Answer {
+        let bytes = try await self.call(C.service, C.name, body: JSON.encode(command), timeout: timeout)
+        do {
+            return try JSON.decode(C.Answer.self, from: bytes)
+        } catch {
+            throw CommandFailure(.internalError, "the answer to \(C.name) does not decode")
+        }
+    }
+
+    /// The same in bytes, for callers that pass commands on.
+    public func call(
+        _ service: ServiceName, _ name: String, body: [UInt8], timeout: Duration = .seconds(5)
+    ) async throws(CommandFailure) -> [UInt8] {
+        let correlation = self.state.withLockedValue { state -> UInt64 in
+            state.nextCorrelation += 1
+            return state.nextCorrelation
+        }
+        let request = CommandRequest(correlation: correlation, deadline: .now + timeout, name: name, body: body)
+        let now = ContinuousClock.now
+        let call = Call(
+            service: service, request: request.frames, correlation: correlation,
+            connectBy: now + min(timeout, Self.connectMax))
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isStopped = self.state.withLockedValue { state -> Bool in
+                    if !state.isStopped {
+                        state.waiting[correlation] = Waiting(continuation: continuation, deadline: now + timeout)
+                    }
+                    return state.isStopped
+                }
+                if isStopped {
+                    continuation.resume(returning: .failure(CommandFailure(.unavailable, "shutting down")))
+                } else if Task.isCancelled {
+                    self.finish(correlation, .failure(CommandFailure(.deadlineExceeded, "cancelled")))
+                } else if !self.calls.post(call) {
+                    self.finish(correlation, .failure(CommandFailure(.unavailable, "too many commands")))
+                }
+            }
+        } onCancel: {
+            self.finish(correlation, .failure(CommandFailure(.deadlineExceeded, "cancelled")))
+        }
+        return try result.get()
+    }
+
+    public func run() async throws {
+        let stop = NIOLockedValueBox(false)
+        let thread = WorkerThread(name: "command-client") { [self] in
+            do {
+                try self.serve(stop: stop)
+            } catch {
+                self.logger.error("The command client failed", metadata: ["error": "\(error)"])
+            }
+        }
+        // It stops on cancellation, not at the first sign of a shutdown: what still runs may need an answer.
+        try? await gracefulShutdown()
+        stop.withLockedValue { $0 = true }
+        self.wake.raise()
+        await thread.join()
+        let waiting = self.state.withLockedValue { state -> [UInt64] in
+            state.isStopped = true
+            return Array(state.waiting.keys)
+        }
+        for correlation in waiting { self.finish(correlation, .failure(CommandFailure(.unavailable, "shutting down"))) }
+    }
+
+    private func finish(_ correlation: UInt64, _ result: Result<[UInt8], CommandFailure>) {
+        let waiting = self.state.withLockedValue { $0.waiting.removeValue(forKey: correlation) }
+        waiting?.continuation.resume(returning: result)
+    }
+
+    private func serve(stop: NIOLockedValueBox<Bool>) throws {
+        var sockets: [ServiceName: Socket] = [:]
+        for (service, endpoints) in self.endpoints {
+            let socket = try Socket(.dealer, in: self.context)
+            // Nothing is queued for a peer that is not connected: a command must not be carried out long after it failed.
+            try socket.set(ZMQ_IMMEDIATE, Int32(1))
+            try socket.connect(endpoints.commands)
+            sockets[service] = socket
+        }
+        var poll = Poll(Array(sockets.values), wake: self.wake.descriptor)
+        var unsent: [Call] = []
+        while !stop.withLockedValue({ $0 }) {
+            let isIdle = unsent.isEmpty && self.state.withLockedValue { $0.waiting.isEmpty }
+            try poll.wait(timeout: isIdle ? .seconds(5) : Self.tick)
+            self.wake.clear()
+            unsent = try (unsent + self.calls.drain()).filter { try !self.send($0, sockets) }
+            for socket in sockets.values {
+                while let frames = try socket.receive() {
+                    if let reply = CommandReply(frames: frames) { self.finish(reply.correlation, reply.result) }
+                }
+            }
+            self.expire()
+        }
+    }
+
+    /// `false`: not connected yet, try again.
+    private func send(_ call: Call, _ sockets: [ServiceName: Socket]) throws -> Bool {
+        guard let socket = sockets[call.service] else {
+            self.finish(call.correlation, .failure(CommandFailure(.unavailable, "\(call.service.rawValue) is not configured")))
+            return true
+        }
+        if try socket.send(call.request) { return true }
+        guard ContinuousClock.now >= call.connectBy else { return false }
+        self.finish(call.correlation, .failure(CommandFailure(.unavailable, "\(call.service.rawValue) cannot be reached")))
+        return true
+    }
+
+    private func expire() {
+        let now = ContinuousClock.now
+        let late = self.state.withLockedValue { state in state.waiting.filter { $0.value.deadline <= now }.map(\.key) }
+        for correlation in late { self.finish(correlation, .failure(CommandFailure(.deadlineExceeded, "no answer in time"))) }
+    }
+}

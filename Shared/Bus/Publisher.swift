@@ -1,0 +1,36 @@
+import CZeroMQ
+public import Events
+import Metrics
+
+/// Binds a service's PUB socket and sends its events, in the order they are given. A send never waits: what a subscriber's queue
+/// does not take is dropped by ZeroMQ, and the subscriber repairs it from the log.
+public actor Publisher {
+    private let socket: Socket
+    private let published = Counter(label: "bus_published_events_total")
+
+    /// How many events may wait for one subscriber.
+    private static let queueMax: Int32 = 100_000
+
+    public init(endpoint: String) throws {
+        let socket = try Socket(.pub, in: Context())
+        try socket.set(ZMQ_SNDHWM, Self.queueMax)
+        try socket.bind(endpoint)
+        self.socket = socket
+    }
+
+    /// Sends events that are committed (durable) or measured (transient).
+    public func publish(_ events: [Event]) {
+        for event in events { self.send(EventCodec.frames(of: event)) }
+        self.published.increment(by: events.count)
+    }
+
+    /// Says where the log ends; a position of epoch 0 means that the log is out of reach.
+    public func announce(_ announcement: Announcement) {
+        self.send(announcement.frames)
+    }
+
+    private func send(_ frames: [[UInt8]]) {
+        // A PUB socket fails only when its context ends, and then nobody listens any more.
+        _ = try? self.socket.send(frames)
+    }
+}

@@ -1,0 +1,180 @@
+import CZeroMQ
+public import Events
+public import Logging
+import Metrics
+import NIOConcurrencyHelpers
+public import ServiceLifecycle
+import Threads
+
+/// Listens to the publishers of a process's configuration, on a thread of its own: durable events arrive in order, once, and
+/// without holes (a hole is repaired from the publisher's log); transient ones as they come.
+public final class Subscriber: Service {
+    /// What is known of a publisher.
+    public struct PublisherState: Sendable {
+        /// It was heard within the last three seconds.
+        public var isHeard: Bool
+        public var position: Position?
+    }
+
+    private let publishers: [ServiceName: BusEndpoints]
+    private let logger: Logger
+    private let deliver: @Sendable ([Event]) -> Void
+    private let wake = WakeSignal()
+    private let context = Context()
+    private let heard = NIOLockedValueBox<[ServiceName: (at: ContinuousClock.Instant, position: Position?)]>([:])
+    private let started = Timestamp.now
+
+    private let received = Counter(label: "bus_received_events_total")
+    private let repairs = Counter(label: "bus_gaps_repaired_total")
+    private let losses = Counter(label: "bus_events_lost_total")
+
+    private static let queueMax: Int32 = 100_000
+    /// Messages taken from the socket before they are handed on.
+    private static let batchMax = 2_000
+    private static let silenceMax = Duration.seconds(3)
+    private static let replayTimeout = Duration.seconds(5)
+    private static let replayRetry = Duration.milliseconds(200)
+
+    /// - Parameter deliver: called on the subscriber's thread with what has arrived, in order; it must not block.
+    public init(
+        publishers: [ServiceName: BusEndpoints], logger: Logger, deliver: @escaping @Sendable ([Event]) -> Void
+    ) {
+        self.publishers = publishers
+        self.logger = logger
+        self.deliver = deliver
+    }
+
+    public func state(of publisher: ServiceName) -> PublisherState {
+        let last = self.heard.withLockedValue { $0[publisher] }
+        let isHeard = last.map { ContinuousClock.now - $0.at < Self.silenceMax } ?? false
+        return PublisherState(isHeard: isHeard, position: last?.position)
+    }
+
+    public func run() async throws {
+        let stop = NIOLockedValueBox(false)
+        let thread = WorkerThread(name: "subscriber") { [self] in
+            do {
+                try self.serve(stop: stop)
+            } catch {
+                self.logger.error("The subscriber failed", metadata: ["error": "\(error)"])
+            }
+        }
+        try? await gracefulShutdown()
+        stop.withLockedValue { $0 = true }
+        self.wake.raise()
+        await thread.join()
+    }
+
+    /// One publisher, as the thread sees it.
+    private final class Followed {
+        let name: ServiceName
+        let commands: Socket
+        var follower: LogFollower
+        var awaited: (correlation: UInt64, until: ContinuousClock.Instant)?
+        var retry: (request: ReplayRequest, at: ContinuousClock.Instant)?
+
+        init(name: ServiceName, commands: Socket, since: Timestamp) {
+            self.name = name
+            self.commands = commands
+            self.follower = LogFollower(since: since)
+        }
+    }
+
+    private func serve(stop: NIOLockedValueBox<Bool>) throws {
+        let socket = try Socket(.sub, in: self.context)
+        try socket.set(ZMQ_RCVHWM, Self.queueMax)
+        for topic in [EventCodec.durableTopic, EventCodec.transientTopic, Announcement.topic] {
+            try socket.subscribe(to: topic)
+        }
+        var followed: [ServiceName: Followed] = [:]
+        for (name, endpoints) in self.publishers {
+            try socket.connect(endpoints.events)
+            let commands = try Socket(.dealer, in: self.context)
+            try commands.set(ZMQ_IMMEDIATE, Int32(1))
+            try commands.connect(endpoints.commands)
+            followed[name] = Followed(name: name, commands: commands, since: self.started)
+        }
+        var poll = Poll([socket] + followed.values.map(\.commands), wake: self.wake.descriptor)
+        while !stop.withLockedValue({ $0 }) {
+            let isRepairing = followed.values.contains { $0.awaited != nil || $0.retry != nil }
+            try poll.wait(timeout: isRepairing ? .milliseconds(50) : .seconds(1))
+            self.wake.clear()
+            var batch: [Event] = []
+            try self.receive(from: socket, followed, into: &batch)
+            for publisher in followed.values { try self.continueReplay(of: publisher, into: &batch) }
+            guard !batch.isEmpty else { continue }
+            self.received.increment(by: batch.count)
+            self.deliver(batch)
+        }
+    }
+
+    private func receive(from socket: Socket, _ followed: [ServiceName: Followed], into batch: inout [Event]) throws {
+        for _ in 0..<Self.batchMax {
+            guard let frames = try socket.receive() else { return }
+            if let event = EventCodec.event(from: frames) {
+                guard let publisher = followed[event.publisher] else { continue }
+                try self.carryOut([publisher.follower.received(event)], for: publisher, into: &batch)
+                self.note(publisher)
+            } else if let announcement = Announcement(frames: frames), let publisher = followed[announcement.publisher] {
+                try self.carryOut([publisher.follower.announced(announcement.position)], for: publisher, into: &batch)
+                self.note(publisher)
+            }
+        }
+    }
+
+    private func note(_ publisher: Followed) {
+        let position = publisher.follower.position
+        self.heard.withLockedValue { $0[publisher.name] = (.now, position) }
+    }
+
+    private func carryOut(
+        _ actions: [LogFollower.Action], for publisher: Followed, into batch: inout [Event]
+    ) throws {
+        for action in actions {
+            switch action {
+            case .deliver(let events): batch.append(contentsOf: events)
+            case .request(let request): try self.ask(request, publisher)
+            case .lost(let epoch, let from, let through):
+                self.losses.increment(by: Int(through - from + 1))
+                self.logger.warning(
+                    "Events were missed and are no longer in the log",
+                    metadata: [
+                        "publisher": "\(publisher.name.rawValue)", "epoch": "\(epoch)", "from": "\(from)", "through": "\(through)",
+                    ])
+            case .nothing: break
+            }
+        }
+    }
+
+    private func ask(_ replay: ReplayRequest, _ publisher: Followed) throws {
+        let correlation = UInt64.random(in: 0...UInt64.max)
+        let request = CommandRequest(
+            correlation: correlation, deadline: .now + Self.replayTimeout, name: ReplayRequest.name, body: JSON.encode(replay))
+        if try publisher.commands.send(request.frames) {
+            publisher.awaited = (correlation, .now + Self.replayTimeout)
+            publisher.retry = nil
+            self.repairs.increment()
+        } else {
+            publisher.retry = (replay, .now + Self.replayRetry)
+        }
+    }
+
+    private func continueReplay(of publisher: Followed, into batch: inout [Event]) throws {
+        while let frames = try publisher.commands.receive() {
+            guard let reply = CommandReply(frames: frames), reply.correlation == publisher.awaited?.correlation else { continue }
+            publisher.awaited = nil
+            if case .success(let bytes) = reply.result, let page = ReplayPage(bytes: bytes) {
+                try self.carryOut(publisher.follower.replayed(page), for: publisher, into: &batch)
+                self.note(publisher)
+            } else {
+                publisher.follower.replayFailed()
+            }
+        }
+        let now = ContinuousClock.now
+        if let awaited = publisher.awaited, awaited.until <= now {
+            publisher.awaited = nil
+            publisher.follower.replayFailed()
+        }
+        if let retry = publisher.retry, retry.at <= now { try self.ask(retry.request, publisher) }
+    }
+}

@@ -1,0 +1,103 @@
+public import Events
+public import HTTPTypes
+public import Hummingbird
+public import Logging
+public import NIOCore
+public import ServiceKit
+
+/// One request to a service's API: who sent it, and from where.
+public struct APIContext: RequestContext, RemoteAddressRequestContext {
+    public var coreContext: CoreRequestContextStorage
+    public let remoteAddress: SocketAddress?
+    /// Set when the request carries a valid credential, or when the anonymous principal stands in.
+    public var principal: Principal?
+    /// The client's address: the peer's, or what a trusted proxy says.
+    public var clientAddress = ""
+
+    public init(source: ApplicationRequestContextSource) {
+        self.coreContext = .init(source: source)
+        self.remoteAddress = source.channel.remoteAddress
+    }
+
+    /// Bytes in a request body.
+    public var maxUploadSize: Int { 1 << 20 }
+
+    /// The principal, if it has the scope. Throws 401 without a credential, 403 without the scope.
+    public func require(_ scope: Scope) throws(APIFailure) -> Principal {
+        let principal = try self.requirePrincipal()
+        guard principal.scopes.contains(scope) else {
+            throw APIFailure(
+                .forbidden, "The scope \(scope) is needed", details: ["scope": scope.name],
+                headers: [.wwwAuthenticate: "Bearer error=\"insufficient_scope\", scope=\"\(scope)\""])
+        }
+        return principal
+    }
+
+    /// Any principal. Throws 401 without a credential.
+    public func requirePrincipal() throws(APIFailure) -> Principal {
+        guard let principal = self.principal else {
+            throw APIFailure(.unauthorized, "Unauthorized", headers: [.wwwAuthenticate: "Bearer"])
+        }
+        return principal
+    }
+}
+
+extension Request {
+    /// Reads a JSON body of that type. Throws 415 for another content type, 400 for anything that does not decode.
+    public func decodeJSON<Body: Decodable>(_ type: Body.Type, _ context: APIContext) async throws -> Body {
+        let bytes = try await self.bodyBytes(context)
+        do {
+            return try JSON.decode(type, from: bytes)
+        } catch let error as DecodingError {
+            throw APIFailure(.badRequest, code: "invalid_json", error.shortDescription)
+        }
+    }
+
+    /// Reads a JSON object, for partial updates and bodies that are passed on.
+    public func decodeObject(_ context: APIContext) async throws -> [String: JSON] {
+        guard let object = JSON(parsing: try await self.bodyBytes(context))?.object else {
+            throw APIFailure(.badRequest, code: "invalid_json", "The body must be a JSON object")
+        }
+        return object
+    }
+
+    private func bodyBytes(_ context: APIContext) async throws -> [UInt8] {
+        if let type = self.headers[.contentType], !type.lowercased().hasPrefix("application/json") {
+            throw APIFailure(.unsupportedMediaType, "The body must be application/json")
+        }
+        do {
+            return Array(try await self.body.collect(upTo: context.maxUploadSize).readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw APIFailure(.contentTooLarge, "The body is too large")
+        }
+    }
+}
+
+extension DecodingError {
+    /// What is wrong and where, fit for a client.
+    public var shortDescription: String {
+        switch self {
+        case .keyNotFound(let key, _): "\(key.stringValue) is required"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            context.codingPath.isEmpty
+                ? "The body has the wrong type" : "\(context.codingPath.map(\.stringValue).joined(separator: ".")) has the wrong type"
+        case .dataCorrupted(let context):
+            context.codingPath.isEmpty
+                ? "The body is not JSON" : "\(context.codingPath.map(\.stringValue).joined(separator: ".")) is not valid"
+        @unknown default: "The body does not decode"
+        }
+    }
+}
+
+extension Response {
+    /// A JSON body.
+    public static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) -> Response {
+        .json(bytes: JSON.encode(value), status: status)
+    }
+
+    /// A JSON body that is encoded already.
+    public static func json(bytes: [UInt8], status: HTTPResponse.Status = .ok) -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+}

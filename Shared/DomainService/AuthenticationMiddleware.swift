@@ -1,0 +1,46 @@
+import Access
+import Events
+import HTTPTypes
+import Hummingbird
+import ServiceKit
+
+/// Finds out who sends a request. A credential that is not valid is refused whatever the request is; a request without one goes on
+/// without a principal, and each route says what it needs.
+struct AuthenticationMiddleware: RouterMiddleware {
+    let authenticate: DomainService.Authenticate
+    let anonymous: Principal?
+    let trustedProxies: TrustedProxies
+
+    private static let apiKeyHeader = HTTPField.Name("X-API-Key")
+
+    func handle(
+        _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
+    ) async throws -> Response {
+        var context = context
+        let peer = context.remoteAddress?.ipAddress ?? ""
+        context.clientAddress = self.trustedProxies.client(peer: peer, forwardedFor: Self.forwardedFor(request))
+        if let token = Self.credential(request) {
+            do {
+                context.principal = try await self.authenticate(token, context.clientAddress)
+            } catch .unavailable {
+                throw APIFailure.unavailable("Credentials cannot be verified at the moment")
+            } catch {
+                throw APIFailure(
+                    .unauthorized, "Unauthorized", headers: [.wwwAuthenticate: "Bearer error=\"invalid_token\""])
+            }
+        } else if TrustedProxies.isLoopback(context.clientAddress) {
+            context.principal = self.anonymous
+        }
+        return try await next(request, context)
+    }
+
+    private static func credential(_ request: Request) -> String? {
+        if let name = Self.apiKeyHeader, let key = request.headers[name] { return key }
+        guard let header = request.headers[.authorization], header.lowercased().hasPrefix("bearer ") else { return nil }
+        return String(header.dropFirst(7))
+    }
+
+    private static func forwardedFor(_ request: Request) -> String? {
+        HTTPField.Name("X-Forwarded-For").flatMap { request.headers[$0] }
+    }
+}

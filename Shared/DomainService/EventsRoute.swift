@@ -1,0 +1,64 @@
+import Database
+import Events
+import Hummingbird
+import ServiceKit
+
+extension DomainService {
+    /// `GET /v1/events?type=…&room=…&from=…&to=…&after=…&limit=…`: the durable log, oldest first, what the principal may see of it.
+    /// `type` and `room` may be given several times; `after` is the `seq` to go on from.
+    func addEventsRoute() {
+        let log = self.log
+        self.router.get("/v1/events") { request, context in
+            let principal = try context.requirePrincipal()
+            let filter = try EventFilter(request.uri.queryParameters, tenant: principal.tenant)
+            let events = try await log.events(matching: filter)
+            let visible = events.filter { event in
+                Catalogue.byType[event.type].map { principal.maySee($0, room: event.room) } ?? false
+            }
+            let next = events.count < filter.limit ? nil : events.last?.position?.seq
+            var body = Array("{\"events\":[".utf8)
+            for (index, event) in visible.enumerated() {
+                if index > 0 { body.append(UInt8(ascii: ",")) }
+                body.append(contentsOf: event.listing)
+            }
+            body.append(contentsOf: "],\"next\":\(next.map { "\($0)" } ?? "null")}".utf8)
+            return Response.json(bytes: body)
+        }
+    }
+}
+
+extension EventFilter {
+    init(_ query: Parameters, tenant: String) throws(APIFailure) {
+        func moment(_ name: String) throws(APIFailure) -> Timestamp? {
+            guard let text = query[name[...]] else { return nil }
+            guard let moment = Timestamp(iso8601: String(text)) else {
+                throw APIFailure(.badRequest, "\(name) must be an ISO 8601 time")
+            }
+            return moment
+        }
+        func number(_ name: String, _ range: ClosedRange<Int>, default value: Int) throws(APIFailure) -> Int {
+            guard let text = query[name[...]] else { return value }
+            guard let number = Int(text), range.contains(number) else {
+                throw APIFailure(.badRequest, "\(name) must be from \(range.lowerBound) to \(range.upperBound)")
+            }
+            return number
+        }
+        self.init(
+            tenant: tenant, types: query.getAll("type").map { EventType(String($0)) }, rooms: query.getAll("room").map(String.init),
+            from: try moment("from"), to: try moment("to"), after: UInt64(try number("after", 0...Int.max, default: 0)),
+            limit: try number("limit", 1...1000, default: 100))
+    }
+}
+
+extension Event {
+    /// One entry of `GET /v1/events`; the data is spliced in as it is.
+    fileprivate var listing: [UInt8] {
+        var bytes = Array("{\"id\":\"\(self.id)\",\"seq\":\(self.position?.seq ?? 0),\"type\":\"\(self.type)\"".utf8)
+        bytes.append(contentsOf: ",\"room\":".utf8)
+        bytes.append(contentsOf: JSON.string(self.room).bytes)
+        bytes.append(contentsOf: ",\"time\":\"\(self.time.iso8601)\",\"data\":".utf8)
+        bytes.append(contentsOf: self.data)
+        bytes.append(UInt8(ascii: "}"))
+        return bytes
+    }
+}

@@ -1,0 +1,84 @@
+public import Configuration
+import Glibc
+public import Logging
+import Metrics
+public import ServiceLifecycle
+import UnixSignals
+
+/// What every process has before it has anything else: its configuration, its logger, its metrics.
+public struct ServiceProcess: Sendable {
+    /// As the bus, the logs and the configuration spell it, for example `obs-bridge`.
+    public let name: String
+    public let config: ConfigReader
+    public let logger: Logger
+    public let metrics: PrometheusRegistry
+
+    /// Reads the configuration: environment, then the JSON file that `CONFIG_FILE_PATH` names (if any), then defaults in code.
+    private init(name: String) async throws {
+        let environment = EnvironmentVariablesProvider()
+        let fromEnvironment = ConfigReader(provider: environment)
+        if fromEnvironment.string(forKey: "config.filePath") != nil {
+            let file = try await FileProvider<JSONSnapshot>(config: fromEnvironment.scoped(to: "config"))
+            self.config = ConfigReader(providers: [environment, file])
+        } else {
+            self.config = fromEnvironment
+        }
+        self.name = name
+        let level = self.config.string(forKey: "log.level", default: "info")
+        guard let level = Logger.Level(rawValue: level) else {
+            throw ConfigurationError(key: "log.level", problem: "must be trace, debug, info, notice, warning, error or critical")
+        }
+        LoggingSystem.bootstrap { label in JSONLogHandler(label: label, service: name) }
+        var logger = Logger(label: name)
+        logger.logLevel = level
+        self.logger = logger
+        self.metrics = PrometheusRegistry()
+        MetricsSystem.bootstrap(self.metrics)
+    }
+
+    /// The whole life of a process: makes it, builds its parts, runs them until SIGTERM or SIGINT, and ends within 10 s of it. The
+    /// parts stop in reverse order. A problem with the configuration, a port or a part ends the process with status 1 and says why.
+    public static func run(_ name: String, parts: (ServiceProcess) async throws -> [any Service]) async -> Never {
+        // A peer that hangs up is an error of that call, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            let process = try await ServiceProcess(name: name)
+            do {
+                try await process.run(parts(process))
+            } catch {
+                process.logger.critical("The process ends", metadata: ["error": "\(error)"])
+                exit(1)
+            }
+            process.logger.notice("Stopped")
+        } catch {
+            let line = Array("\(name): \(error)\n".utf8)
+            _ = write(STDERR_FILENO, line, line.count)
+            exit(1)
+        }
+        exit(0)
+    }
+
+    private func run(_ services: [any Service]) async throws {
+        var configuration = ServiceGroupConfiguration(
+            services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: self.logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(8)
+        configuration.maximumCancellationDuration = .seconds(1)
+        self.logger.notice("Starting")
+        try await ServiceGroup(configuration: configuration).run()
+    }
+}
+
+/// A configuration value that cannot be used.
+public struct ConfigurationError: Error, CustomStringConvertible {
+    public let key: String
+    public let problem: String
+
+    public init(key: String, problem: String) {
+        self.key = key
+        self.problem = problem
+    }
+
+    public var description: String { "\(self.key) \(self.problem)" }
+}

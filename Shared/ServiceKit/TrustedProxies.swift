@@ -1,0 +1,24 @@
+public import Configuration
+
+/// The load balancers whose word about a client's address counts.
+///
+/// | key | type | default | |
+/// | --- | --- | --- | --- |
+/// | `http.trustedProxies` | list | none | addresses whose `X-Forwarded-For` is believed |
+public struct TrustedProxies: Sendable {
+    private let addresses: Set<String>
+
+    public init(_ config: ConfigReader) {
+        self.addresses = Set(config.stringArray(forKey: "http.trustedProxies", default: []))
+    }
+
+    /// The client's address: the peer's, or the last one in `X-Forwarded-For` when the peer is trusted.
+    public func client(peer: String, forwardedFor: String?) -> String {
+        guard self.addresses.contains(peer), let last = forwardedFor?.split(separator: ",").last else { return peer }
+        return String(last.filter { $0 != " " })
+    }
+
+    public static func isLoopback(_ address: String) -> Bool {
+        address == "::1" || address.hasPrefix("127.") || address.hasPrefix("::ffff:127.")
+    }
+}
