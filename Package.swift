@@ -36,7 +36,7 @@ func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
         ] + more,
         path: "Services/\(name)",
         exclude: ["README.md"],
-        resources: [.embedInCode("Migrations")],
+        resources: [.embedInCode("Migrations"), .embedInCode("openapi.yaml")],
         swiftSettings: strict)
 }
 
