@@ -36,10 +36,10 @@ public struct DomainService: Sendable {
     /// - Parameters:
     ///   - shape: the error bodies of this service's APIs.
     ///   - anonymous: who a request without a credential from a loopback address is; `nil`: nobody.
-    ///   - authenticate: `nil`: asks auth over the bus.
+    ///   - authenticate: given the database, how credentials are judged; `nil`: asks auth over the bus.
     public init(
         _ name: ServiceName, _ process: ServiceProcess, migrations: [Migration], openAPI: [UInt8],
-        anonymous: Principal? = nil, authenticate: Authenticate? = nil, shape: @escaping FailureMiddleware<APIContext>.Shape
+        anonymous: Principal? = nil, authenticate: ((Database) -> Authenticate)? = nil, shape: @escaping FailureMiddleware<APIContext>.Shape
     ) throws {
         let config = process.config
         let bus = BusConfig(config, portsBase: try config.portsBase())
@@ -60,7 +60,7 @@ public struct DomainService: Sendable {
         let verifier = CredentialVerifier(commands: self.client, logger: process.logger)
         self.verifier = verifier
         let authenticate: Authenticate =
-            authenticate ?? { token, address throws(AccessError) in try await verifier.verify(token, remoteAddress: address) }
+            authenticate?(self.database) ?? { token, address throws(AccessError) in try await verifier.verify(token, remoteAddress: address) }
 
         self.router.middlewares.add(
             FailureMiddleware(requests: self.requests, shape: shape, translate: APIFailure.init(translating:)))
