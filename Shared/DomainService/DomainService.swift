@@ -12,10 +12,6 @@ public import ServiceLifecycle
 /// A service that owns data: its tables and log in Postgres, its events and commands on the bus, its API over HTTP, and who may
 /// use them. An executable adds its routes, its answers to commands and its duties, and runs `parts`.
 public struct DomainService: Sendable {
-    /// How a credential is judged; auth answers it from its own tables, everybody else asks auth.
-    public typealias Authenticate =
-        @Sendable (_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal
-
     public let name: ServiceName
     public let logger: Logger
     public let database: Database
