@@ -1,4 +1,5 @@
 import Events
+import HTTPTypes
 import ServiceKit
 
 /// The members of a request's JSON object, each read with its check. A refusal is a 400 whose code names the member.
@@ -10,7 +11,8 @@ struct Members {
     /// `nil`: missing or null.
     func text(_ name: String, max: Int, mayBeEmpty: Bool = false) throws(APIFailure) -> String? {
         guard let value = self.value(name) else { return nil }
-        guard let text = value.string, text.unicodeScalars.count <= max, !text.utf8.contains(0), mayBeEmpty || !text.isBlank
+        guard let text = value.string, text.unicodeScalars.count <= max, !text.utf8.contains(0),
+            mayBeEmpty || !text.isBlank
         else {
             throw Self.invalid(name)
         }

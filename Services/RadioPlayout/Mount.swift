@@ -1,5 +1,6 @@
 import Database
 import Events
+import HTTPTypes
 import ServiceKit
 
 /// Where a station can be listened to.
@@ -20,7 +21,8 @@ struct Mount: Sendable {
     var answer: JSON {
         [
             "id": .string(self.id), "station_id": .string(self.stationID), "name": .string(self.draft.name),
-            "url": .string(self.draft.url), "format": .string(self.draft.format), "bitrate": .integer(Int64(self.draft.bitrate)),
+            "url": .string(self.draft.url), "format": .string(self.draft.format),
+            "bitrate": .integer(Int64(self.draft.bitrate)),
             "channels": .integer(Int64(self.draft.channels)), "sample_rate": .integer(Int64(self.draft.sampleRate)),
             "encoder_preset_id": self.draft.encoderPreset.map(JSON.string) ?? .null,
         ]
@@ -49,7 +51,8 @@ struct MountDraft: Sendable, Equatable {
     static let formats: Set<String> = ["mp3", "aac", "ogg"]
 
     init(
-        name: String, url: String, format: String = "mp3", bitrate: Int = 128, channels: Int = 2, sampleRate: Int = 44_100,
+        name: String, url: String, format: String = "mp3", bitrate: Int = 128, channels: Int = 2,
+        sampleRate: Int = 44_100,
         encoderPreset: String? = nil
     ) {
         self.name = name
@@ -86,7 +89,8 @@ struct MountDraft: Sendable, Equatable {
 
     /// A path, or an address over HTTP. Anybody may see it, so it holds no password.
     private static func isListenable(_ url: String) -> Bool {
-        guard !url.contains(where: { $0.isWhitespace || $0.isNewline }), url.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
+        guard !url.contains(where: { $0.isWhitespace || $0.isNewline }), url.utf8.allSatisfy({ $0 > 32 && $0 != 127 })
+        else {
             return false
         }
         if url.hasPrefix("/") { return true }

@@ -17,7 +17,8 @@ struct Play: Sendable {
 
     init(_ row: Row) throws {
         self.init(
-            id: try row.decode("id"), stationID: try row.decode("station_id"), receivedAt: try row.decode("received_at"),
+            id: try row.decode("id"), stationID: try row.decode("station_id"),
+            receivedAt: try row.decode("received_at"),
             payload: try JSON.decode(NowPlaying.self, from: Array(try row.decode("payload", as: String.self).utf8)))
     }
 

@@ -34,7 +34,8 @@ struct Plays: Sendable {
         let oldest = Timestamp.now + (.zero - self.retention)
         do {
             try await self.writer.write { mutation in
-                _ = try await mutation.query("DELETE FROM play_history WHERE received_at < \(oldest) AND ended_at IS NOT NULL")
+                _ = try await mutation.query(
+                    "DELETE FROM play_history WHERE received_at < \(oldest) AND ended_at IS NOT NULL")
             }
         } catch {
             logger.info("Old plays were not deleted", metadata: ["error": "\(error)"])

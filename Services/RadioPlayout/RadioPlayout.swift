@@ -12,7 +12,8 @@ struct RadioPlayout {
             let service = try DomainService(
                 .radioPlayout, process,
                 migrations: [
-                    Migration(name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self))
+                    Migration(
+                        name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self))
                 ],
                 openAPI: PackageResources.openapi_yaml, shape: RadioErrorShape.shape)
             let stations = Stations(database: service.database, writer: service.writer)

@@ -1,6 +1,7 @@
 import Database
 import Events
 import FoundationEssentials
+import HTTPTypes
 import ServiceKit
 
 /// A radio station: what listeners know by name, and the room of its events.
@@ -46,7 +47,9 @@ struct Station: Sendable {
     static func makeID() -> String { UUID().uuidString.lowercased() }
 
     /// Whether the text could be an id of ours, as we write them. Nothing else is looked for in the database.
-    static func isID(_ text: String) -> Bool { UUID(uuidString: text).map { $0.uuidString.lowercased() == text } ?? false }
+    static func isID(_ text: String) -> Bool {
+        UUID(uuidString: text).map { $0.uuidString.lowercased() == text } ?? false
+    }
 }
 
 /// What a request says of a station: all of it to make one, any of it to change one.

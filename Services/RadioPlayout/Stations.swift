@@ -9,7 +9,8 @@ struct Stations: Sendable {
     let writer: EventWriter
 
     func all(for principal: Principal) async throws -> [Station] {
-        let rows = try await self.database.query("SELECT * FROM stations WHERE tenant = \(principal.tenant) ORDER BY name, id")
+        let rows = try await self.database.query(
+            "SELECT * FROM stations WHERE tenant = \(principal.tenant) ORDER BY name, id")
         return try rows.map { try Station($0) }.filter { Self.mayTouch($0.id, principal) }
     }
 
@@ -44,7 +45,8 @@ struct Stations: Sendable {
                     """)
                 let station = try Station(Self.one(rows))
                 _ = try await mutation.query(
-                    Self.insertion(MountDraft(defaultFor: name), id: mountID, station: id, tenant: principal.tenant, at: now))
+                    Self.insertion(
+                        MountDraft(defaultFor: name), id: mountID, station: id, tenant: principal.tenant, at: now))
                 return station
             }
         }
@@ -102,7 +104,9 @@ struct Stations: Sendable {
 
     static func mayTouch(_ id: String, _ principal: Principal) -> Bool { principal.stations?.contains(id) ?? true }
 
-    private static func insertion(_ draft: MountDraft, id: String, station: String, tenant: String, at now: Timestamp) -> Query {
+    private static func insertion(_ draft: MountDraft, id: String, station: String, tenant: String, at now: Timestamp)
+        -> Query
+    {
         """
         INSERT INTO mounts
             (id, tenant, station_id, name, url, format, bitrate, channels, sample_rate, encoder_preset_id, created_at)

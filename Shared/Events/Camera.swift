@@ -150,7 +150,8 @@ public struct StreamStatus: EventPayload, Hashable {
     }
 
     public init(
-        cameraID: String, streamID: String?, status: Status, event: Cause, quality: Quality?, error: Fault?, timestamp: Int64
+        cameraID: String, streamID: String?, status: Status, event: Cause, quality: Quality?, error: Fault?,
+        timestamp: Int64
     ) {
         self.cameraID = cameraID
         self.streamID = streamID

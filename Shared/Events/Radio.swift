@@ -58,7 +58,8 @@ extension Event {
     /// A track start as it was sent. The caller has checked that `data` is one JSON object in UTF-8.
     public init(nowPlaying data: [UInt8], tenant: String, station: String, time: Timestamp = .now) {
         self.init(
-            id: ULID(at: time), type: NowPlaying.type, tenant: tenant, room: station, publisher: .radioPlayout, time: time,
+            id: ULID(at: time), type: NowPlaying.type, tenant: tenant, room: station, publisher: .radioPlayout,
+            time: time,
             data: data)
     }
 }

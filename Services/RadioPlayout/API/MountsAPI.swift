@@ -1,5 +1,7 @@
+import Access
 import DomainService
 import Events
+import HTTPTypes
 import Hummingbird
 
 /// `/api/v1/stations/{id}/mounts` (contract grimnir §9).
@@ -17,7 +19,8 @@ struct MountsAPI {
             let principal = try context.require(.radioWrite)
             let station = try await stations.station(try context.parameters.require("id"), for: principal)
             let draft = try MountDraft(try await request.decodeObject(context))
-            return Response.json(try await stations.addMount(draft, to: station, by: principal).answer, status: .created)
+            return Response.json(
+                try await stations.addMount(draft, to: station, by: principal).answer, status: .created)
         }
     }
 }

@@ -1,5 +1,7 @@
+import Access
 import DomainService
 import Events
+import HTTPTypes
 import Hummingbird
 
 /// `/api/v1/stations` (contract grimnir §9).
@@ -19,7 +21,8 @@ struct StationsAPI {
         }
         router.get("/api/v1/stations/:id") { _, context in
             let principal = try context.require(.radioRead)
-            return Response.json(try await stations.station(try context.parameters.require("id"), for: principal).answer)
+            return Response.json(
+                try await stations.station(try context.parameters.require("id"), for: principal).answer)
         }
         router.patch("/api/v1/stations/:id") { request, context in
             let principal = try context.require(.radioWrite)
