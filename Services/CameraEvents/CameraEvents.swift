@@ -19,12 +19,13 @@ struct CameraEvents {
             let cameras = Cameras(database: service.database, writer: service.writer)
             let streams = CameraStreams(database: service.database, cameras: cameras)
             let detections = Detections(
-                database: service.database, writer: service.writer, retention: config.detectionRetention)
+                database: service.database, writer: service.writer, retention: config.detectionRetention,
+                logger: service.logger)
             CamerasAPI(cameras: cameras).add(to: service.router)
             StreamsAPI(streams: streams).add(to: service.router)
             DetectionsAPI(cameras: cameras, detections: detections).add(to: service.router)
             streams.answerCommands(service.commands)
-            let housekeeping = PeriodicDuty(every: .seconds(3600)) { await detections.dropOld(logger: service.logger) }
+            let housekeeping = PeriodicDuty(every: .seconds(3600)) { await detections.dropOld() }
             return service.parts(with: [housekeeping])
         }
     }

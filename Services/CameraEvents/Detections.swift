@@ -8,6 +8,7 @@ struct Detections: Sendable {
     let database: Database
     let writer: EventWriter
     let retention: Duration
+    let logger: Logger
 
     /// Stores detections and publishes them, all or none. Throws 404 when the camera has gone meanwhile.
     func add(_ drafts: [DetectionDraft], to camera: Camera, tenant: String) async throws -> [FaceDetected] {
@@ -42,14 +43,14 @@ struct Detections: Sendable {
         ).map { try JSON.decode(JSON.self, from: $0.decode("data")) }
     }
 
-    func dropOld(logger: Logger) async {
+    func dropOld() async {
         let oldest = Timestamp.now + (.zero - self.retention)
         do {
             try await self.writer.write { mutation in
                 _ = try await mutation.query("DELETE FROM detections WHERE received_at < \(oldest)")
             }
         } catch {
-            logger.info("Old detections were not deleted", metadata: ["error": "\(error)"])
+            self.logger.info("Old detections were not deleted", metadata: ["error": "\(error)"])
         }
     }
 }

@@ -7,6 +7,7 @@ struct Plays: Sendable {
     let database: Database
     let writer: EventWriter
     let retention: Duration
+    let logger: Logger
 
     /// Ends what was on air, remembers what is now, and tells everybody in the playout system's own words.
     func start(_ payload: [UInt8], on station: Station, tenant: String) async throws {
@@ -30,7 +31,7 @@ struct Plays: Sendable {
         ).first.map { try Play($0) }
     }
 
-    func dropOld(logger: Logger) async {
+    func dropOld() async {
         let oldest = Timestamp.now + (.zero - self.retention)
         do {
             try await self.writer.write { mutation in
@@ -38,7 +39,7 @@ struct Plays: Sendable {
                     "DELETE FROM play_history WHERE received_at < \(oldest) AND ended_at IS NOT NULL")
             }
         } catch {
-            logger.info("Old plays were not deleted", metadata: ["error": "\(error)"])
+            self.logger.info("Old plays were not deleted", metadata: ["error": "\(error)"])
         }
     }
 }

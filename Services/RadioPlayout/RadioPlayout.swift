@@ -17,12 +17,14 @@ struct RadioPlayout {
                 ],
                 openAPI: PackageResources.openapi_yaml, shape: RadioErrorShape.shape)
             let stations = Stations(database: service.database, writer: service.writer)
-            let plays = Plays(database: service.database, writer: service.writer, retention: config.historyRetention)
+            let plays = Plays(
+                database: service.database, writer: service.writer, retention: config.historyRetention,
+                logger: service.logger)
             StationsAPI(stations: stations).add(to: service.router)
             MountsAPI(stations: stations).add(to: service.router)
             PublicAPI(stations: stations, plays: plays).add(to: service.router)
             WebhooksAPI(stations: stations, plays: plays).add(to: service.router)
-            let housekeeping = PeriodicDuty(every: .seconds(3600)) { await plays.dropOld(logger: service.logger) }
+            let housekeeping = PeriodicDuty(every: .seconds(3600)) { await plays.dropOld() }
             return service.parts(with: [housekeeping])
         }
     }
