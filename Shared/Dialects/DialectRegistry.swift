@@ -1,6 +1,6 @@
 /// The dialects, and which of them an upgrade request means (docs/dialects/README.md §2).
 public enum DialectRegistry {
-    public static let all: [any Dialect] = [SourceSaver(), Grimnir()]
+    public static let all: [any Dialect] = [SourceSaver(), Astro(), Wave(), Grimnir(), Airys()]
 
     /// The dialect of a request on the listener with that place after the edge's first port; `nil`: no such path.
     public static func route(_ request: UpgradeRequest, listener: Int) -> (any Dialect)? {
