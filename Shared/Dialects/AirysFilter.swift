@@ -47,7 +47,7 @@ struct AirysFilter {
     func removing(events: [String]?, cameras: [String]?) -> AirysFilter {
         var filter = self
         filter.isInitial = false
-        if events == nil, cameras == nil || self.cameras == nil && cameras == [] {
+        if events == nil, cameras == nil {
             filter.events = []
             return filter
         }
