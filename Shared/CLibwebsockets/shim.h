@@ -1,4 +1,5 @@
 #include <libwebsockets.h>
+#include <uv.h>
 
 // A timer of libwebsockets and who owns it. Swift has no container_of, with which C finds the owner from the timer.
 struct owned_timer {

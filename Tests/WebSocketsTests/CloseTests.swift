@@ -1,5 +1,6 @@
 import TestSupport
 import Testing
+import Threads
 import WebSockets
 
 @Suite struct CloseTests {
@@ -41,7 +42,7 @@ import WebSockets
             })
     }
 
-    @Test func `a close in opened and one when the turn ends arrive`() async throws {
+    @Test func `a close when a turn ends arrives`() async throws {
         try await TestServer.with { server in
             let client = try await server.connect()
             await server.ask { handler in
