@@ -13,7 +13,7 @@ public final class Connection {
     }
 
     public let id: ConnectionID
-    /// The owner's own object for this client.
+    /// The owner's own object for this client. Let go after `closed`.
     public var userData: AnyObject?
 
     private unowned let loop: LoopContext

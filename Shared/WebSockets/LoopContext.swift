@@ -165,6 +165,8 @@ extension LoopContext {
         connection.closed()
         self.scheduleTurnEnd()
         self.handler.closed(connection)
+        // The owner's object may refer to the connection in turn.
+        connection.userData = nil
         self.stopIfDone()
     }
 

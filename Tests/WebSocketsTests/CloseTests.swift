@@ -52,6 +52,19 @@ import WebSockets
         }
     }
 
+    @Test func `a connection can be closed or dropped as it opens`() async throws {
+        try await TestServer.with { server in
+            await server.ask { $0.onOpen = { $0.close(code: 4009, reason: "full") } }
+            let closed = try await server.connect()
+            #expect(try await closed.closing() == (4009, "full"))
+            await server.ask { $0.onOpen = { $0.drop() } }
+            let dropped = try await server.connect()
+            #expect(try await dropped.closeCode() == 1006)
+            #expect(await server.eventually { $0.connections.isEmpty })
+            #expect(server.journal.drain() == ["opened", "closed", "opened", "closed"])
+        }
+    }
+
     @Test func `a close waits for a full queue to drain`() async throws {
         try await TestServer.with(sendBufferBytes: 16384) { server in
             let client = try await server.connect()
