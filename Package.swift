@@ -100,6 +100,7 @@ let package = Package(
             ],
             path: "Services/Gateway",
             exclude: ["README.md"],
+            resources: [.embedInCode("openapi.yaml")],
             swiftSettings: strict),
         domainService("Auth", [crypto, jwt]),
         domainService("OBSBridge"),
