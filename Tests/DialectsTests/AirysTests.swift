@@ -263,6 +263,16 @@ import Testing
             ])
     }
 
+    @Test func `settings that are null are none`() {
+        self.logIn()
+        let call = ControlCamera(camera: "c", action: "stop", settings: nil, sender: Self.user)
+        let actions = self.session.receive(
+            ["type": "stream_control", "action": "stop", "camera_id": "c", "settings": nil])
+        #expect(actions == [.call(CommandCall(call))])
+        #expect(
+            self.session.receive(#"{"type":"ping","timestamp":[]}"#).frames.first?["data"]?["client_timestamp"] == nil)
+    }
+
     @Test func `asking for the status answers the sender only, after the acknowledgement`() {
         self.logIn(.user(tenant: "account", scopes: [.camerasRead]))
         _ = self.session.receive(["type": "stream_control", "action": "status", "camera_id": "c", "request_id": "r9"])
