@@ -1,7 +1,7 @@
 import Access
 import Dialects
 import Events
-import Hummingbird
+import HummingbirdCore
 import Metrics
 import ServiceKit
 

@@ -80,7 +80,7 @@ struct EdgeService: Service {
     let acceptor: Acceptor
 
     func run() async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.acceptor.run() }
             // `try?`: it throws when it is cancelled, and then there is nothing left to wait for.
             try? await gracefulShutdown()

@@ -68,13 +68,13 @@ extension CredentialVerifier {
     /// The dialects' words for the outcome.
     func result(for credential: Credential, remoteAddress: String) async -> Result<Principal, VerificationFailure> {
         do {
-            return .success(try await self.verify(credential.token, kind: credential.kind, remoteAddress: remoteAddress))
-        } catch .unavailable {
-            return .failure(.unavailable)
-        } catch .invalid(let reason) {
-            return .failure(.invalid(reason: reason))
+            return .success(
+                try await self.verify(credential.token, kind: credential.kind, remoteAddress: remoteAddress))
         } catch {
-            return .failure(.unavailable)
+            switch error {
+            case .unavailable: return .failure(.unavailable)
+            case .invalid(let reason): return .failure(.invalid(reason: reason))
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ struct TCPSocket: Sendable {
     func write(_ bytes: [UInt8], by deadline: ContinuousClock.Instant) async {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let sent = rest.withUnsafeBytes { send(self.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+            let sent = rest.withUnsafeBytes { send(self.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             if sent > 0 {
                 rest = rest.dropFirst(sent)
             } else if sent < 0, errno == EAGAIN {
