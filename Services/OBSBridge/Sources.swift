@@ -6,12 +6,16 @@ import ServiceKit
 
 /// The browser sources, one set a tenant, and the events that tell of their changes (contract source-saver §11).
 struct Sources: Sendable {
-    private let service: DomainService
+    private let database: Database
+    private let writer: EventWriter
 
     /// Active sources of a tenant.
     static let activeMax = 10
 
-    init(_ service: DomainService) { self.service = service }
+    init(_ service: DomainService) {
+        self.database = service.database
+        self.writer = service.writer
+    }
 
     struct Page: Sendable {
         var sources: [Source]
@@ -22,8 +26,8 @@ struct Sources: Sendable {
     func list(tenant: String, active: Bool?, limit: Int, offset: Int) async throws -> Page {
         var condition: Query = "tenant = \(tenant)"
         if let active { condition += " AND is_active = \(active)" }
-        let count = try await self.service.database.query("SELECT count(*) AS total FROM sources WHERE \(condition)")
-        let rows = try await self.service.database.query(
+        let count = try await self.database.query("SELECT count(*) AS total FROM sources WHERE \(condition)")
+        let rows = try await self.database.query(
             """
             SELECT \(Source.columns) FROM sources WHERE \(condition) ORDER BY created_at, id LIMIT \(limit) OFFSET \(offset)
             """)
@@ -33,7 +37,7 @@ struct Sources: Sendable {
     /// Throws 404.
     func find(_ id: String, tenant: String) async throws -> Source {
         try Self.requireID(id)
-        let rows = try await self.service.database.query(
+        let rows = try await self.database.query(
             "SELECT \(Source.columns) FROM sources WHERE tenant = \(tenant) AND id = \(id)")
         guard let row = rows.first else { throw Self.notFound }
         return try Source(row)
@@ -105,7 +109,7 @@ struct Sources: Sendable {
             WHERE tenant = \(Principal.defaultTenant)
             """
         // `try?`: whoever reads the gauges sees by the missing ones that the database is away.
-        if let row = try? await self.service.database.query(query).first,
+        if let row = try? await self.database.query(query).first,
             let total = try? row.decode("total", as: Int.self), let active = try? row.decode("active", as: Int.self)
         {
             gauges["sources.total"] = Double(total)
@@ -138,7 +142,7 @@ struct Sources: Sendable {
 
     private func write<R: Sendable>(_ body: @escaping @Sendable (Mutation) async throws -> R) async throws -> R {
         do {
-            return try await self.service.writer.write(body)
+            return try await self.writer.write(body)
         } catch DatabaseError.uniqueViolation("sources_name") {
             throw APIFailure(.conflict, "A source with this name already exists")
         }
