@@ -80,7 +80,8 @@ public enum JSON: Sendable, Hashable {
 extension JSON: Codable {
     public init(from decoder: any Decoder) throws {
         if let keyed = try? decoder.container(keyedBy: MemberKey.self) {
-            self = .object(try keyed.allKeys.reduce(into: [:]) { $0[$1.stringValue] = try keyed.decode(JSON.self, forKey: $1) })
+            self = .object(
+                try keyed.allKeys.reduce(into: [:]) { $0[$1.stringValue] = try keyed.decode(JSON.self, forKey: $1) })
             return
         }
         if var unkeyed = try? decoder.unkeyedContainer() {
@@ -138,7 +139,8 @@ extension JSON: Codable {
     }
 }
 
-extension JSON: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByNilLiteral,
+extension JSON: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
+    ExpressibleByNilLiteral,
     ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByFloatLiteral
 {
     public init(stringLiteral value: String) { self = .string(value) }
