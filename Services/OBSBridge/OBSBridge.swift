@@ -1,6 +1,7 @@
 import Database
 import DomainService
 import Events
+import Hummingbird
 import ServiceKit
 
 @main
@@ -9,7 +10,8 @@ struct OBSBridge {
         await ServiceProcess.run("obs-bridge") { process in
             let config = try OBSBridgeConfig(process.config)
             let service = try DomainService(
-                .obsBridge, process, migrations: Migrations.all, openAPI: PackageResources.openapi_yaml, anonymous: .anonymous,
+                .obsBridge, process, migrations: Migrations.all, openAPI: PackageResources.openapi_yaml,
+                anonymous: .anonymous,
                 shape: sourceSaverError)
             let sources = Sources(service)
             service.router.middlewares.add(RateLimitMiddleware(config.rateLimit))

@@ -9,7 +9,8 @@ extension Source {
 
     init(_ row: Row) throws(DatabaseError) {
         self.init(
-            id: try row.decode("id"), name: try row.decode("name"), url: try row.decode("url"), width: try row.decode("width"),
+            id: try row.decode("id"), name: try row.decode("name"), url: try row.decode("url"),
+            width: try row.decode("width"),
             height: try row.decode("height"), refreshRate: try row.decode("refresh_rate"),
             cssCustom: try row.decode("css_custom"), jsCustom: try row.decode("js_custom"),
             isActive: try row.decode("is_active"), createdAt: try row.decode("created_at"),

@@ -1,5 +1,6 @@
 import Events
 import FoundationEssentials
+import HTTPTypes
 import ServiceKit
 
 /// What a client wants a source to be: the fields that it named, each one checked.
@@ -27,7 +28,9 @@ struct SourceDraft: Sendable {
         self.name = reader.text("name", "must be a string of 1 to \(Self.nameLengthMax) characters") {
             (1...Self.nameLengthMax).contains($0.count) && !$0.allSatisfy(\.isWhitespace)
         }
-        self.url = reader.text("url", "must be an absolute http or https URL of at most \(Self.urlLengthMax) characters") {
+        self.url = reader.text(
+            "url", "must be an absolute http or https URL of at most \(Self.urlLengthMax) characters"
+        ) {
             $0.utf8.count <= Self.urlLengthMax && Self.isWebAddress($0)
         }
         self.width = reader.number("width", Self.widths, unit: "pixels")
@@ -44,13 +47,15 @@ struct SourceDraft: Sendable {
     func newSource(at now: Timestamp) throws(APIFailure) -> Source {
         guard let name, let url, let width, let height else {
             let missing = [
-                ("name", self.name == nil), ("url", self.url == nil), ("width", self.width == nil), ("height", self.height == nil),
+                ("name", self.name == nil), ("url", self.url == nil), ("width", self.width == nil),
+                ("height", self.height == nil),
             ].filter(\.1).map { "\($0.0) is required" }
             throw Self.invalid(missing)
         }
         return Source(
             id: "source-\(ULID(at: now))", name: name, url: url, width: width, height: height,
-            refreshRate: self.refreshRate ?? 30, cssCustom: self.cssCustom ?? "", jsCustom: self.jsCustom ?? "", isActive: false,
+            refreshRate: self.refreshRate ?? 30, cssCustom: self.cssCustom ?? "", jsCustom: self.jsCustom ?? "",
+            isActive: false,
             createdAt: now, updatedAt: now, activatedAt: nil, deactivatedAt: nil)
     }
 

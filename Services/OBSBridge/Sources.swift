@@ -1,7 +1,7 @@
 import Database
 import DomainService
 import Events
-import FoundationEssentials
+import HTTPTypes
 import ServiceKit
 
 /// The browser sources, one set a tenant, and the events that tell of their changes (contract source-saver §11).
@@ -148,7 +148,8 @@ struct Sources: Sendable {
         }
     }
 
-    private static let tooManyActive = "Cannot activate source: the limit of \(Self.activeMax) active sources is reached."
+    private static let tooManyActive =
+        "Cannot activate source: the limit of \(Self.activeMax) active sources is reached."
 
     private static func activationFailed(_ source: Source) -> SystemError {
         SystemError(

@@ -29,7 +29,8 @@ struct Alert {
             self.level = reached
             let threshold = reached == .critical ? self.critical : self.warning
             return PerformanceAlert(
-                type: self.kind, value: value, threshold: threshold, severity: reached == .critical ? .critical : .warning,
+                type: self.kind, value: value, threshold: threshold,
+                severity: reached == .critical ? .critical : .warning,
                 source: "system", message: "\(self.name) usage is \(value) %, over the threshold of \(threshold) %")
         }
         self.level = min(self.level, self.level(of: value + Self.hysteresis))

@@ -22,7 +22,9 @@ struct Health: Sendable, Equatable {
         self.reason = problems.isEmpty ? "all services are ready" : problems.joined(separator: "; ")
         self.checks = .init(
             obsConnected: (processes.gauge("obs.connected", of: .obsBridge, at: now) ?? 0) > 0,
-            sourceManagerInitialized: processes.live(.obsBridge, at: now).contains { $0.report.dependencies["database"] == true },
+            sourceManagerInitialized: processes.live(.obsBridge, at: now).contains {
+                $0.report.dependencies["database"] == true
+            },
             memoryUsage: isMemoryHigh ? .high : .normal)
     }
 
@@ -64,7 +66,9 @@ struct HealthHistory {
     mutating func told(_ count: Int) { self.untold.removeFirst(count) }
 
     /// What is to be said after `status` was said last: a change back to it before anybody heard is none.
-    static func events(_ changes: [Change], after status: HealthStatus) -> [(payload: SystemStatusChange, time: Timestamp)] {
+    static func events(_ changes: [Change], after status: HealthStatus) -> [(
+        payload: SystemStatusChange, time: Timestamp
+    )] {
         var status = status
         return changes.compactMap { change in
             guard change.health.status != status else { return nil }

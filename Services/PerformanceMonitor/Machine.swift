@@ -70,7 +70,9 @@ struct Memory: Sendable, Equatable {
             let line = meminfo.split(separator: "\n").first { $0.hasPrefix("\(name):") }
             return line?.split(separator: " ").dropFirst().first.flatMap { Double($0) }
         }
-        guard let total = kilobytes("MemTotal"), total > 0, let available = kilobytes("MemAvailable") else { return nil }
+        guard let total = kilobytes("MemTotal"), total > 0, let available = kilobytes("MemAvailable") else {
+            return nil
+        }
         self.total = total / 1024
         self.used = max(0, total - available) / 1024
     }

@@ -1,3 +1,4 @@
+import Bus
 import Database
 import DomainService
 import Events
@@ -14,7 +15,10 @@ actor Monitor {
         var averageResponseTime: Double
     }
 
-    private let service: DomainService
+    private let database: Database
+    private let writer: EventWriter
+    private let publisher: Publisher
+    private let logger: Logger
     private let grace: Duration
     private let start = ContinuousClock.now
     nonisolated let startTime = Timestamp.now
@@ -32,11 +36,14 @@ actor Monitor {
     private static let tenant = Principal.defaultTenant
 
     init(_ service: DomainService, _ config: PerformanceMonitorConfig) {
-        self.service = service
+        self.database = service.database
+        self.writer = service.writer
+        self.publisher = service.publisher
+        self.logger = service.logger
         self.grace = config.grace
     }
 
-    nonisolated var databaseIsReady: Bool { self.service.database.isReady }
+    nonisolated var databaseIsReady: Bool { self.database.isReady }
 
     /// Seconds since this process started.
     nonisolated var uptime: Double { (Timestamp.now - self.startTime) / .seconds(1) }
@@ -46,7 +53,8 @@ actor Monitor {
     /// How the suite is now.
     func health() -> Health {
         Health(
-            of: self.processes, memoryUsage: Machine.read()?.memory.usage, databaseIsReady: self.databaseIsReady, at: .now)
+            of: self.processes, memoryUsage: Machine.read()?.memory.usage, databaseIsReady: self.databaseIsReady,
+            at: .now)
     }
 
     // MARK: measuring
@@ -59,7 +67,7 @@ actor Monitor {
             try? await Task.sleep(for: .seconds(1))
         }
         guard let before = self.processorTimes, let machine = Machine.read() else {
-            return self.service.logger.warning("This machine cannot be measured")
+            return self.logger.warning("This machine cannot be measured")
         }
         let sample = Sample(
             machine: machine, processorUsage: machine.processor.usage(since: before),
@@ -67,7 +75,8 @@ actor Monitor {
         self.sample = sample
         self.processorTimes = machine.processor
         self.requestsBefore = self.processes.requests
-        await self.service.publishTransient(self.update(sample), tenant: Self.tenant)
+        let update = Event(self.update(sample), tenant: Self.tenant, publisher: .performanceMonitor)
+        await self.publisher.publish([update])
         await self.raiseAlerts(sample)
     }
 
@@ -75,30 +84,33 @@ actor Monitor {
         let now = ContinuousClock.now
         return PerformanceUpdate(
             system: .init(
-                cpu: sample.processorUsage.tenths, memory: sample.machine.memory.used.tenths, uptime: Int(sample.machine.uptime)),
+                cpu: sample.processorUsage.tenths, memory: sample.machine.memory.used.tenths,
+                uptime: Int(sample.machine.uptime)),
             application: .init(
                 activeConnections: Int(self.processes.gauge("connections", of: .gateway, at: now) ?? 0),
                 averageResponseTime: sample.averageResponseTime.tenths),
             sources: .init(
                 total: Int(self.processes.gauge("sources.total", of: .obsBridge, at: now) ?? 0),
-                active: Int(self.processes.gauge("sources.active", of: .obsBridge, at: now) ?? 0), averageCpuUsage: nil))
+                active: Int(self.processes.gauge("sources.active", of: .obsBridge, at: now) ?? 0), averageCpuUsage: nil)
+        )
     }
 
     private func raiseAlerts(_ sample: Sample) async {
         var (processorAlert, memoryAlert) = (self.processorAlert, self.memoryAlert)
         let alerts = [
-            processorAlert.observe(sample.processorUsage.tenths), memoryAlert.observe(sample.machine.memory.usage.tenths),
+            processorAlert.observe(sample.processorUsage.tenths),
+            memoryAlert.observe(sample.machine.memory.usage.tenths),
         ].compactMap(\.self)
         if !alerts.isEmpty {
             do {
-                try await self.service.writer.write { mutation in
+                try await self.writer.write { mutation in
                     for alert in alerts {
                         mutation.emit(Event(alert, tenant: Self.tenant, publisher: .performanceMonitor))
                     }
                 }
             } catch {
                 // Nothing is remembered, so that the next measurement raises them again.
-                return self.service.logger.warning("An alert could not be raised", metadata: ["error": "\(error)"])
+                return self.logger.warning("An alert could not be raised", metadata: ["error": "\(error)"])
             }
         }
         (self.processorAlert, self.memoryAlert) = (processorAlert, memoryAlert)
@@ -116,10 +128,10 @@ actor Monitor {
         let changes = self.history.untold
         guard !changes.isEmpty, self.databaseIsReady else { return }
         do {
-            try await self.service.writer.write { mutation in try await Self.tell(changes, mutation) }
+            try await self.writer.write { mutation in try await Self.tell(changes, mutation) }
             self.history.told(changes.count)
         } catch {
-            self.service.logger.info("A change of health waits for the database", metadata: ["error": "\(error)"])
+            self.logger.info("A change of health waits for the database", metadata: ["error": "\(error)"])
         }
     }
 

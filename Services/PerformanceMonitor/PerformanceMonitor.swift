@@ -1,6 +1,8 @@
+import Bus
 import Database
 import DomainService
 import Events
+import Hummingbird
 import ServiceKit
 
 @main

@@ -51,7 +51,9 @@ struct ProcessTable {
     }
 
     func entries(of process: ServiceName) -> [Entry] {
-        self.entries.filter { $0.key.process == process }.map(\.value).sorted { $0.report.instance < $1.report.instance }
+        self.entries.filter { $0.key.process == process }.map(\.value).sorted {
+            $0.report.instance < $1.report.instance
+        }
     }
 
     func live(_ process: ServiceName, at now: ContinuousClock.Instant) -> [Entry] {

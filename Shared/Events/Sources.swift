@@ -20,7 +20,8 @@ public struct Source: Sendable, Hashable {
     public var deactivatedAt: Timestamp?
 
     public init(
-        id: String, name: String, url: String, width: Int, height: Int, refreshRate: Int, cssCustom: String, jsCustom: String,
+        id: String, name: String, url: String, width: Int, height: Int, refreshRate: Int, cssCustom: String,
+        jsCustom: String,
         isActive: Bool, createdAt: Timestamp, updatedAt: Timestamp, activatedAt: Timestamp?, deactivatedAt: Timestamp?
     ) {
         self.id = id

@@ -1,3 +1,4 @@
+import Access
 import DomainService
 import Events
 import HTTPTypes

@@ -1,3 +1,4 @@
+import Access
 import DomainService
 import Events
 import HTTPTypes
@@ -43,7 +44,8 @@ struct SourcesAPI {
     @Sendable
     private func read(_ context: APIContext) async throws -> Response {
         let principal = try context.require(.obsRead)
-        return .json(SourceWithMetrics(source: try await self.sources.find(try context.sourceID, tenant: principal.tenant)))
+        return .json(
+            SourceWithMetrics(source: try await self.sources.find(try context.sourceID, tenant: principal.tenant)))
     }
 
     @Sendable
@@ -102,7 +104,8 @@ struct SourcesAPI {
             [
                 "sourceId": .string(source.id), "sourceName": .string(source.name), "metrics": [],
                 "summary": [
-                    "averageCpuUsage": nil, "averageMemoryUsage": nil, "averageRenderTime": nil, "averageFps": nil, "dataPoints": 0,
+                    "averageCpuUsage": nil, "averageMemoryUsage": nil, "averageRenderTime": nil, "averageFps": nil,
+                    "dataPoints": 0,
                 ],
             ] as JSON)
     }
@@ -137,7 +140,9 @@ extension Parameters {
     fileprivate func number(_ name: String, _ range: ClosedRange<Int>, default value: Int) throws(APIFailure) -> Int {
         guard let text = self[name[...]] else { return value }
         guard let number = Int(text), range.contains(number) else {
-            let bounds = range.upperBound == Int.max ? "\(range.lowerBound) or more" : "between \(range.lowerBound) and \(range.upperBound)"
+            let bounds =
+                range.upperBound == Int.max
+                ? "\(range.lowerBound) or more" : "between \(range.lowerBound) and \(range.upperBound)"
             throw APIFailure(.badRequest, "Validation failed: \(name) must be \(bounds)")
         }
         return number

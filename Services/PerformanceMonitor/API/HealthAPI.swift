@@ -1,3 +1,4 @@
+import Access
 import DomainService
 import Events
 import HTTPTypes
@@ -37,7 +38,8 @@ struct HealthAPI {
             "status": isReady ? "ready" : "not ready", "timestamp": .string(Timestamp.now.iso8601),
             "checks": [
                 "obsConnected": .bool(checks.obsConnected),
-                "sourceManagerInitialized": .bool(checks.sourceManagerInitialized), "databaseConnected": .bool(hasDatabase),
+                "sourceManagerInitialized": .bool(checks.sourceManagerInitialized),
+                "databaseConnected": .bool(hasDatabase),
             ],
         ]
         if !isReady { body["error"] = .string(hasDatabase ? "obs-bridge is not ready" : "the database is away") }

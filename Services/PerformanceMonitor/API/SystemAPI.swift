@@ -1,3 +1,4 @@
+import Access
 import DomainService
 import Events
 import HTTPTypes
@@ -23,10 +24,13 @@ struct SystemAPI {
         let body: JSON = [
             "serverUrl": .string(self.config.serverURL), "obsConnected": .bool(health.checks.obsConnected),
             "features": [
-                "memoryOptimization": false, "sourcePreloading": false, "maxConcurrentSources": 10, "performanceMonitoring": true,
+                "memoryOptimization": false, "sourcePreloading": false, "maxConcurrentSources": 10,
+                "performanceMonitoring": true,
                 "webSocketEnabled": true,
             ],
-            "limits": ["maxSourceWidth": 7680, "maxSourceHeight": 4320, "maxRefreshRate": 60, "maxSourcesPerScene": 20],
+            "limits": [
+                "maxSourceWidth": 7680, "maxSourceHeight": 4320, "maxRefreshRate": 60, "maxSourcesPerScene": 20,
+            ],
             "environment": ["nodeEnv": .string(self.config.environment), "platform": "linux"],
         ]
         return .json(body)
@@ -49,7 +53,9 @@ struct SystemAPI {
         let connections = JSON(processes.gauge("connections", of: .gateway, at: now))
         // obs-bridge counts the default tenant's sources, which are nobody else's business.
         let showsSources = principal.tenant == Principal.defaultTenant
-        func sources(_ name: String) -> JSON { showsSources ? JSON(processes.gauge(name, of: .obsBridge, at: now)) : nil }
+        func sources(_ name: String) -> JSON {
+            showsSources ? JSON(processes.gauge(name, of: .obsBridge, at: now)) : nil
+        }
         let body: JSON = [
             "timestamp": .string(Timestamp.now.iso8601),
             "system": Self.system(sample),
@@ -59,7 +65,8 @@ struct SystemAPI {
             ],
             "database": ["connections": nil, "totalConnections": nil, "currentConnections": nil, "queryTime": nil],
             "webSocket": [
-                "connections": connections, "totalConnections": nil, "currentConnections": connections, "messagesPerSecond": nil,
+                "connections": connections, "totalConnections": nil, "currentConnections": connections,
+                "messagesPerSecond": nil,
             ],
             "sources": [
                 "total": sources("sources.total"), "active": sources("sources.active"), "averageCpuUsage": nil,
@@ -77,7 +84,8 @@ struct SystemAPI {
         let machine = sample?.machine
         return [
             "cpu": [
-                "usage": JSON(sample?.processorUsage.tenths), "cores": JSON((machine?.processor.cores).map(Double.init)),
+                "usage": JSON(sample?.processorUsage.tenths),
+                "cores": JSON((machine?.processor.cores).map(Double.init)),
                 "model": Machine.processorModel().map { .string($0) } ?? nil,
             ],
             "memory": [
@@ -99,7 +107,8 @@ struct SystemAPI {
             ],
             "runtime": ["platform": ["os": "linux", "arch": .string(Self.architecture)]],
             "features": [
-                "webSocketSupport": true, "compressionEnabled": false, "rateLimitingEnabled": true, "errorTrackingEnabled": false,
+                "webSocketSupport": true, "compressionEnabled": false, "rateLimitingEnabled": true,
+                "errorTrackingEnabled": false,
                 "performanceMonitoringEnabled": true,
             ],
             "configuration": [
@@ -132,7 +141,8 @@ struct SystemAPI {
     private static func process(_ entry: ProcessTable.Entry, _ now: ContinuousClock.Instant) -> JSON {
         let report = entry.report
         return [
-            "name": .string(report.process.rawValue), "instance": .string(report.instance), "pid": .integer(Int64(report.pid)),
+            "name": .string(report.process.rawValue), "instance": .string(report.instance),
+            "pid": .integer(Int64(report.pid)),
             "alive": .bool(entry.isLive(at: now)), "ready": .bool(report.isReady && entry.isLive(at: now)),
             "dependencies": .object(report.dependencies.mapValues { .bool($0) }),
             "gauges": .object(report.gauges.mapValues { JSON($0) }),
