@@ -87,7 +87,7 @@ let package = Package(
         library("Bus", ["CZeroMQ", "Events", "Threads", configuration, lifecycle, locks, logging, metrics]),
         library("WebSockets", ["CLibwebsockets", "Threads", locks, logging]),
         library("Database", ["CLibpq", "Events", "Threads", lifecycle, locks, logging, metrics]),
-        library("Access", ["Bus", "Events", jwt, locks, logging]),
+        library("Access", ["Bus", "Events", "ServiceKit", httpTypes, hummingbird, jwt, locks, logging, nio]),
         library(
             "DomainService",
             ["Access", "Bus", "Database", "Events", "ServiceKit", configuration, httpTypes, hummingbird, lifecycle, logging, nio]),

@@ -12,10 +12,6 @@ public import ServiceLifecycle
 /// A service that owns data: its tables and log in Postgres, its events and commands on the bus, its API over HTTP, and who may
 /// use them. An executable adds its routes, its answers to commands and its duties, and runs `parts`.
 public struct DomainService: Sendable {
-    /// How a credential is judged; auth answers it from its own tables, everybody else asks auth.
-    public typealias Authenticate =
-        @Sendable (_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal
-
     public let name: ServiceName
     public let logger: Logger
     public let database: Database
@@ -36,10 +32,10 @@ public struct DomainService: Sendable {
     /// - Parameters:
     ///   - shape: the error bodies of this service's APIs.
     ///   - anonymous: who a request without a credential from a loopback address is; `nil`: nobody.
-    ///   - authenticate: `nil`: asks auth over the bus.
+    ///   - authenticate: given the database, how credentials are judged; `nil`: asks auth over the bus.
     public init(
         _ name: ServiceName, _ process: ServiceProcess, migrations: [Migration], openAPI: [UInt8],
-        anonymous: Principal? = nil, authenticate: Authenticate? = nil, shape: @escaping FailureMiddleware<APIContext>.Shape
+        anonymous: Principal? = nil, authenticate: ((Database) -> Authenticate)? = nil, shape: @escaping FailureMiddleware<APIContext>.Shape
     ) throws {
         let config = process.config
         let bus = BusConfig(config, portsBase: try config.portsBase())
@@ -60,7 +56,7 @@ public struct DomainService: Sendable {
         let verifier = CredentialVerifier(commands: self.client, logger: process.logger)
         self.verifier = verifier
         let authenticate: Authenticate =
-            authenticate ?? { token, address throws(AccessError) in try await verifier.verify(token, remoteAddress: address) }
+            authenticate?(self.database) ?? { token, address throws(AccessError) in try await verifier.verify(token, remoteAddress: address) }
 
         self.router.middlewares.add(
             FailureMiddleware(requests: self.requests, shape: shape, translate: APIFailure.init(translating:)))

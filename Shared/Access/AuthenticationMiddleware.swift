@@ -1,19 +1,29 @@
-import Access
-import Events
+public import Events
 import HTTPTypes
-import Hummingbird
-import ServiceKit
+public import Hummingbird
+public import ServiceKit
+
+/// How a credential is judged: auth answers from its own tables, everybody else asks auth.
+public typealias Authenticate =
+    @Sendable (_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal
 
 /// Finds out who sends a request. A credential that is not valid is refused whatever the request is; a request without one goes on
 /// without a principal, and each route says what it needs.
-struct AuthenticationMiddleware: RouterMiddleware {
-    let authenticate: DomainService.Authenticate
-    let anonymous: Principal?
-    let trustedProxies: TrustedProxies
+public struct AuthenticationMiddleware: RouterMiddleware {
+    private let authenticate: Authenticate
+    private let anonymous: Principal?
+    private let trustedProxies: TrustedProxies
+
+    /// - Parameter anonymous: who a request without a credential from a loopback address is; `nil`: nobody.
+    public init(authenticate: @escaping Authenticate, anonymous: Principal?, trustedProxies: TrustedProxies) {
+        self.authenticate = authenticate
+        self.anonymous = anonymous
+        self.trustedProxies = trustedProxies
+    }
 
     private static let apiKeyHeader = HTTPField.Name("X-API-Key")
 
-    func handle(
+    public func handle(
         _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
         var context = context

@@ -1,7 +1,6 @@
 public import Events
 public import HTTPTypes
 public import Hummingbird
-public import Logging
 public import NIOCore
 public import ServiceKit
 

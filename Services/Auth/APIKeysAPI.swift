@@ -1,0 +1,114 @@
+import Database
+import DomainService
+import Events
+import HTTPTypes
+import Hummingbird
+import ServiceKit
+
+/// API keys (contract wave §10): made and shown once, listed, revoked. At `/v1/auth/keys` and `/api/v1/auth/keys`.
+struct APIKeysAPI {
+    let database: Database
+    let writer: EventWriter
+
+    /// What an asker needs; `*` implies it.
+    static let scope: Scope = "keys:write"
+    private static let daysMax = 365
+
+    struct CreateBody: Decodable {
+        var name: String
+        var scopes: [String]
+        var expires_in_days: Int?
+        var tier: Tier?
+        var tenant: String?
+    }
+
+    struct Created: Encodable {
+        let id: String
+        let key: String
+        let name: String
+        let scopes: [String]
+        let expires_at: String?
+        let created_at: String
+    }
+
+    struct Listed: Encodable {
+        let id: String
+        let name: String
+        let prefix: String
+        let scopes: [String]
+        let tier: String
+        let expires_at: String?
+        let created_at: String
+        let revoked_at: String?
+    }
+
+    func add(to router: Router<APIContext>) {
+        for path in ["/v1/auth/keys", "/api/v1/auth/keys"] {
+            router.post(RouterPath(path)) { request, context in try await self.create(request, context) }
+            router.get(RouterPath(path)) { _, context in try await self.list(context) }
+            router.delete(RouterPath("\(path)/:id")) { _, context in try await self.revoke(context) }
+        }
+    }
+
+    private func create(_ request: Request, _ context: APIContext) async throws -> Response {
+        let asker = try context.require(Self.scope)
+        let body = try await request.decodeJSON(CreateBody.self, context)
+        if let days = body.expires_in_days, !(1...Self.daysMax).contains(days) {
+            throw APIFailure(
+                .badRequest, "expires_in_days must be from 1 to \(Self.daysMax)", details: ["field": "expires_in_days"])
+        }
+        let seconds = body.expires_in_days.map { $0 * 86_400 }
+        let grant = try Grant(
+            for: asker, tenant: body.tenant, scope: body.scopes.joined(separator: " "), timeToLive: seconds, standard: nil,
+            range: 1...Self.daysMax * 86_400)
+        let tier = body.tier ?? asker.tier
+        guard tier == asker.tier || asker.scopes.contains(.authAdmin) else {
+            throw APIFailure(.forbidden, "Another tier needs the scope auth:admin", details: ["field": "tier"])
+        }
+        let record = APIKeyRecord(
+            id: ULID().text, name: try body.name.requireName(field: "name"), subject: asker.subject, grant: grant,
+            stations: asker.stations?.sorted(), tier: tier)
+        let key = Secret(.waveKey)
+        try await record.insert(key, self.writer)
+        let created = Created(
+            id: record.id, key: key.text, name: record.name, scopes: grant.scopes.all.map(\.name).sorted(),
+            expires_at: grant.expires?.iso8601, created_at: Timestamp.now.iso8601)
+        return Response.json(created, status: .created)
+    }
+
+    private func list(_ context: APIContext) async throws -> Response {
+        let asker = try context.require(Self.scope)
+        let rows = try await self.database.query(
+            """
+            SELECT id, name, prefix, scope, tier, expires_at, created_at, revoked_at FROM api_keys
+            WHERE tenant = \(asker.tenant) ORDER BY created_at, id LIMIT 1000
+            """)
+        let keys = try rows.map { row in
+            Listed(
+                id: try row.decode("id"), name: try row.decode("name"), prefix: try row.decode("prefix"),
+                scopes: Scopes(claim: try row.decode("scope")).all.map(\.name).sorted(), tier: try row.decode("tier"),
+                expires_at: try row.decode("expires_at", as: Timestamp?.self)?.iso8601,
+                created_at: try row.decode("created_at", as: Timestamp.self).iso8601,
+                revoked_at: try row.decode("revoked_at", as: Timestamp?.self)?.iso8601)
+        }
+        return Response.json(["data": keys])
+    }
+
+    private func revoke(_ context: APIContext) async throws -> Response {
+        let asker = try context.require(Self.scope)
+        let id = try context.parameters.require("id")
+        let revoked = try await self.writer.write { mutation in
+            let rows = try await mutation.query(
+                """
+                UPDATE api_keys SET revoked_at = now() WHERE id = \(id) AND tenant = \(asker.tenant) AND revoked_at IS NULL
+                RETURNING id
+                """)
+            if !rows.isEmpty {
+                mutation.emit(Event(CredentialRevoked(kind: "apikey", id: id), tenant: asker.tenant, publisher: .auth))
+            }
+            return !rows.isEmpty
+        }
+        guard revoked else { throw APIFailure(.notFound, "No such key, or it is revoked already") }
+        return Response(status: .noContent)
+    }
+}

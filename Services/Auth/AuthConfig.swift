@@ -1,0 +1,59 @@
+import Configuration
+import Crypto
+import FoundationEssentials
+import ServiceKit
+
+/// | key | type | default | |
+/// | --- | --- | --- | --- |
+/// | `auth.issuer` | string | `http://<http.host>:<port>` | the `iss` of every token |
+/// | `auth.secrets.key.file` | path | required | 64 hexadecimal digits: the key that signing keys are sealed with |
+/// | `auth.owner.key.file` | path | none | the local owner's API key, `xp_` and 64 hexadecimal digits; made known at start |
+struct AuthConfig {
+    let issuer: String
+    let secretsKey: SymmetricKey
+    let ownerKey: String?
+
+    init(_ config: ConfigReader) throws {
+        let http = try HTTPConfig(config, service: "auth", offset: 20)
+        self.issuer = config.string(forKey: "auth.issuer", default: "http://\(http.host):\(http.port)")
+        guard let path = config.string(forKey: "auth.secrets.key.file") else {
+            throw ConfigurationError(key: "auth.secrets.key.file", problem: "must name a file with 64 hexadecimal digits")
+        }
+        guard let bytes = Hex.decode(try Self.read(path, key: "auth.secrets.key.file")), bytes.count == 32 else {
+            throw ConfigurationError(key: "auth.secrets.key.file", problem: "must hold 64 hexadecimal digits")
+        }
+        self.secretsKey = SymmetricKey(data: bytes)
+        guard let path = config.string(forKey: "auth.owner.key.file") else {
+            self.ownerKey = nil
+            return
+        }
+        let ownerKey = try Self.read(path, key: "auth.owner.key.file")
+        guard ownerKey.hasPrefix("xp_"), Hex.decode(String(ownerKey.dropFirst(3)))?.count == 32 else {
+            throw ConfigurationError(key: "auth.owner.key.file", problem: "must hold xp_ and 64 hexadecimal digits")
+        }
+        self.ownerKey = ownerKey
+    }
+
+    private static func read(_ path: String, key: String) throws -> String {
+        guard let data = try? Data(contentsOf: URL(filePath: path)) else {
+            // `try?`: whatever the reason, the operator needs the key and the path.
+            throw ConfigurationError(key: key, problem: "names a file that cannot be read: \(path)")
+        }
+        return String(String(decoding: data, as: UTF8.self).filter { !$0.isWhitespace })
+    }
+}
+
+/// Hexadecimal digits, two a byte.
+enum Hex {
+    static func encode(_ bytes: some Sequence<UInt8>) -> String {
+        let digits = Array("0123456789abcdef")
+        return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+    }
+
+    static func decode(_ text: String) -> [UInt8]? {
+        guard text.utf8.count.isMultiple(of: 2) else { return nil }
+        let nibbles = text.compactMap(\.hexDigitValue)
+        guard nibbles.count == text.count else { return nil }
+        return stride(from: 0, to: nibbles.count, by: 2).map { UInt8(nibbles[$0] << 4 | nibbles[$0 + 1]) }
+    }
+}

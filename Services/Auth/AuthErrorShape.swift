@@ -1,0 +1,42 @@
+import Events
+import HTTPTypes
+import Hummingbird
+import ServiceKit
+
+/// Error bodies: OAuth2's under `/oauth2` (RFC 6749 §5.2), WAVE's everywhere else (contract wave §5).
+enum AuthErrorShape {
+    static let shape: @Sendable (APIFailure, Request) -> (contentType: String, body: [UInt8]) = { failure, request in
+        let body: JSON
+        if request.uri.path.hasPrefix("/oauth2") {
+            body = ["error": .string(failure.code ?? oauth2Code(failure.status)), "error_description": .string(failure.message)]
+        } else {
+            let details = JSON.object(failure.details.mapValues { .string($0) })
+            body = [
+                "error": ["code": .string(failure.code ?? waveCode(failure.status)), "message": .string(failure.message), "details": details]
+            ]
+        }
+        return ("application/json", body.bytes)
+    }
+
+    private static func oauth2Code(_ status: HTTPResponse.Status) -> String {
+        switch status {
+        case .unauthorized: "invalid_client"
+        case .serviceUnavailable: "temporarily_unavailable"
+        case .internalServerError: "server_error"
+        default: "invalid_request"
+        }
+    }
+
+    private static func waveCode(_ status: HTTPResponse.Status) -> String {
+        switch status {
+        case .unauthorized: "AUTHENTICATION_REQUIRED"
+        case .forbidden: "FORBIDDEN"
+        case .notFound: "NOT_FOUND"
+        case .conflict: "CONFLICT"
+        case .tooManyRequests: "RATE_LIMITED"
+        case .serviceUnavailable: "SERVICE_UNAVAILABLE"
+        case .internalServerError: "INTERNAL_ERROR"
+        default: "VALIDATION_ERROR"
+        }
+    }
+}

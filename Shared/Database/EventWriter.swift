@@ -1,0 +1,308 @@
+public import Events
+public import Logging
+internal import Metrics
+internal import NIOConcurrencyHelpers
+public import ServiceLifecycle
+
+/// The one writer of a service's durable state: changes and their events go through it, batched into transactions.
+///
+/// Concurrent mutations share a transaction, take a block of `seq`, are committed, published in order, and then answered.
+/// An advisory lock makes it the only one for its schema; another process's writer stands by until this one is gone.
+public final class EventWriter: Service, Sendable {
+    private enum Phase {
+        /// Connecting, and not yet known to fail: mutations queue.
+        case starting
+        case active
+        case standby
+        case away(String)
+        case ended
+    }
+
+    private struct State {
+        var phase = Phase.starting
+        var queue: [MutationJob] = []
+        var head: Position?
+        var isStopping = false
+        var resting: Pending<Void>?
+    }
+
+    private let database: Database
+    private let publisher: ServiceName
+    private let retention: Duration
+    private let publish: @Sendable ([Event]) async -> Void
+    private let logger: Logger
+    private let state = NIOLockedValueBox(State())
+
+    private let queueGauge = Gauge(label: "event_writer_queue")
+    private let refusedCounter = Counter(label: "event_writer_refused_total")
+    private let eventCounter = Counter(label: "event_writer_events_total")
+    private let commitTimer = Timer(label: "event_writer_commit_seconds")
+
+    private static let queueMax = 10_000
+    private static let batchMax = 100
+    private static let resolveMax = Duration.seconds(5)
+
+    /// - Parameters:
+    ///   - database: says where to connect and whether the migrations, `EventLog.migrations` among them, are applied.
+    ///   - retention: how long the log keeps an event, in whole days.
+    ///   - publish: is given the committed events in order of `seq`, batch after batch; the next batch waits for it.
+    public init(
+        database: Database, publisher: ServiceName, retention: Duration = .seconds(7 * 86_400), logger: Logger,
+        publish: @escaping @Sendable ([Event]) async -> Void
+    ) {
+        self.database = database
+        self.publisher = publisher
+        self.retention = retention
+        self.logger = logger
+        self.publish = publish
+    }
+
+    /// Whether this process holds the lock and can write.
+    public var isActive: Bool { self.state.withLockedValue { if case .active = $0.phase { true } else { false } } }
+
+    /// The log's epoch and end as of the last commit; `nil` until it was read, and while standing by.
+    public var head: Position? { self.state.withLockedValue { $0.head } }
+
+    /// Runs `body` in a transaction, logs and publishes what it emits, and returns its value once all of that is done.
+    ///
+    /// The body shares its transaction with others, one after the other, so it does database work only and soon returns.
+    /// If it throws, its changes and events are gone and its error is thrown here. Constraints must not be deferred.
+    public func write<R: Sendable>(_ body: @escaping @Sendable (Mutation) async throws -> R) async throws -> R {
+        let answer = Pending<Result<R, any Error>>()
+        let value = NIOLockedValueBox<R?>(nil)
+        let job = MutationJob { mutation in
+            let result = try await body(mutation)
+            value.withLockedValue { $0 = result }
+        } finish: { error in
+            if let error {
+                answer.give(.failure(error))
+            } else if let result = value.withLockedValue({ $0 }) {
+                answer.give(.success(result))
+            }
+        }
+        try self.enqueue(job)
+        return try await answer.value().get()
+    }
+
+    private func enqueue(_ job: MutationJob) throws(DatabaseError) {
+        let (refusal, resting, depth) = self.state.withLockedValue { state -> (DatabaseError?, Pending<Void>?, Int) in
+            if let refusal = Self.refusal(state) { return (refusal, nil, state.queue.count) }
+            state.queue.append(job)
+            return (nil, state.resting, state.queue.count)
+        }
+        self.queueGauge.record(depth)
+        if let refusal {
+            self.refusedCounter.increment()
+            throw refusal
+        }
+        resting?.give(())
+    }
+
+    private static func refusal(_ state: State) -> DatabaseError? {
+        if state.isStopping { return .unavailable("the event writer is stopping") }
+        switch state.phase {
+        case .starting, .active:
+            return state.queue.count < Self.queueMax ? nil : .unavailable("the event writer's queue is full")
+        case .standby: return .notActiveWriter
+        case .away(let reason): return .unavailable(reason)
+        case .ended: return .unavailable("the event writer has ended")
+        }
+    }
+
+    // MARK: life
+
+    /// Connects, waits for the lock, writes; begins again when the connection is lost. A graceful shutdown writes what is queued.
+    public func run() async throws {
+        await withGracefulShutdownHandler {
+            await self.serve()
+        } onGracefulShutdown: {
+            self.state.withLockedValue { state -> Pending<Void>? in
+                state.isStopping = true
+                return state.resting
+            }?.give(())
+        }
+        self.enter(.ended)
+    }
+
+    private func serve() async {
+        var backoff = Backoff()
+        while !self.mustEnd {
+            do throws(DatabaseError) {
+                let connection = try await Connection.open(self.database.configuration)
+                if try await self.prepare(connection) {
+                    backoff.reset()
+                    self.enter(.active)
+                    self.logger.notice("Event writer active", metadata: ["writer.seq": "\(self.head?.seq ?? 0)"])
+                    await self.work(connection)
+                }
+                await connection.close()
+                if !self.mustEnd { self.enter(.starting) }
+            } catch {
+                self.logger.info("Event writer has no database", metadata: ["database.error": "\(error)"])
+                self.enter(.away("\(error)"))
+                await self.rest(backoff.pause()) { $0.isStopping }
+            }
+        }
+    }
+
+    private var mustEnd: Bool { Task.isCancelled || self.state.withLockedValue { $0.isStopping && $0.queue.isEmpty } }
+
+    /// Changes the phase; one in which nothing is written fails what is queued.
+    private func enter(_ phase: Phase) {
+        let failed = self.state.withLockedValue { state -> [MutationJob] in
+            state.phase = phase
+            switch phase {
+            case .starting, .active: return []
+            case .standby, .away, .ended:
+                if case .away = phase {} else { state.head = nil }
+                defer { state.queue = [] }
+                return state.queue
+            }
+        }
+        let error =
+            self.state.withLockedValue { Self.refusal($0) } ?? .unavailable("the event writer lost its connection")
+        for job in failed { job.finish(error) }
+    }
+
+    /// Waits a while, but not if `isOver` already holds; a new mutation and a shutdown end it early.
+    private func rest(_ time: Duration, unless isOver: (State) -> Bool) async {
+        let rest = Pending<Void>()
+        let isOver = self.state.withLockedValue { state -> Bool in
+            state.resting = rest
+            return isOver(state)
+        }
+        if isOver { return }
+        await withTaskCancellationHandler {
+            async let _: Void = rest.give((), after: time)
+            await rest.value()
+        } onCancel: {
+            rest.give(())
+        }
+    }
+
+    /// Waits for the migrations and for the lock, then reads the head. `false`: we are to end.
+    private func prepare(_ connection: Connection) async throws(DatabaseError) -> Bool {
+        let patience = ContinuousClock.now + .seconds(5)
+        while !self.database.isMigrated {
+            if self.mustEnd { return false }
+            guard ContinuousClock.now < patience else { throw .unavailable("migrations are pending") }
+            await self.rest(.milliseconds(100)) { $0.isStopping }
+        }
+        let key = self.database.configuration.lockKey("event-writer")
+        while try await connection.run("SELECT pg_try_advisory_lock(\(key)) AS held").first?.decode(
+            "held", as: Bool.self) != true
+        {
+            self.enter(.standby)
+            if self.mustEnd { return false }
+            await self.rest(.milliseconds(500)) { $0.isStopping }
+        }
+        _ = try await connection.run(
+            "INSERT INTO event_head (epoch, seq) VALUES (\(Int64.random(in: 1...Int64.max)), 0) ON CONFLICT DO NOTHING")
+        guard let row = try await connection.run("SELECT epoch, seq FROM event_head").first else {
+            throw .decoding("event_head is empty")
+        }
+        let head = try Position(row)
+        self.state.withLockedValue { $0.head = head }
+        return true
+    }
+
+    // MARK: work
+
+    private func work(_ connection: Connection) async {
+        var partitions = LogPartitions()
+        var nextDuty = ContinuousClock.now
+        while !self.mustEnd, await connection.check() {
+            if ContinuousClock.now >= nextDuty {
+                await self.maintain(&partitions, connection)
+                nextDuty = ContinuousClock.now + .seconds(3600)
+            }
+            let jobs = self.takeBatch()
+            if jobs.isEmpty {
+                await self.rest(.seconds(1)) { $0.isStopping || !$0.queue.isEmpty }
+            } else {
+                await self.write(jobs, &partitions, connection)
+            }
+        }
+    }
+
+    private func takeBatch() -> [MutationJob] {
+        self.state.withLockedValue { state in
+            let jobs = Array(state.queue.prefix(Self.batchMax))
+            state.queue.removeFirst(jobs.count)
+            return jobs
+        }
+    }
+
+    /// Partitions for today and tomorrow, and none from before the retention.
+    private func maintain(_ partitions: inout LogPartitions, _ connection: Connection) async {
+        do {
+            let today = LogPartitions.day(of: .now)
+            for day in today...today + 1 { try await partitions.ensure(day, on: connection) }
+            let oldest = Timestamp(milliseconds: Timestamp.now.milliseconds - self.retention.milliseconds)
+            let dropped = try await partitions.drop(before: oldest, on: connection)
+            if dropped > 0 {
+                self.logger.info("Dropped old event log partitions", metadata: ["log.partitions": "\(dropped)"])
+            }
+        } catch {
+            self.logger.warning("Event log maintenance failed", metadata: ["database.error": "\(error)"])
+        }
+    }
+
+    private func write(_ jobs: [MutationJob], _ partitions: inout LogPartitions, _ connection: Connection) async {
+        let start = ContinuousClock.now
+        var batch = EventBatch()
+        do {
+            try await batch.stage(jobs, at: .now, publisher: self.publisher, partitions: &partitions, on: connection)
+            try await self.commit(batch, on: connection)
+        } catch {
+            partitions.forget()
+            // `try?`: a connection on which even this fails is closed, and the server rolls back.
+            if await connection.isOpen, await !connection.isIdle { _ = try? await connection.execute("ROLLBACK") }
+            for job in jobs { job.finish(error) }
+            return
+        }
+        if let last = batch.events.last {
+            self.state.withLockedValue { $0.head = last.position }
+            self.eventCounter.increment(by: batch.events.count)
+            await self.publish(batch.events)
+        }
+        self.commitTimer.recordNanoseconds((ContinuousClock.now - start).milliseconds * 1_000_000)
+        for job in batch.survivors { job.finish(nil) }
+    }
+
+    private func commit(_ batch: EventBatch, on connection: Connection) async throws(DatabaseError) {
+        do throws(DatabaseError) {
+            guard try await connection.execute("COMMIT") == "COMMIT" else {
+                throw .query(sqlState: "25P02", message: "a failed statement was ignored")
+            }
+        } catch {
+            // A refusal on a connection that lives is a rollback; only a lost one leaves a question.
+            if await connection.isOpen { throw error }
+            guard let transaction = batch.transaction else { return }
+            switch await self.hasCommitted(transaction) {
+            case true?: self.logger.notice("A transaction whose COMMIT was lost had committed")
+            case false?: throw .unavailable("the connection was lost before the commit")
+            case nil: throw .outcomeUnknown("the connection was lost during the commit")
+            }
+        }
+    }
+
+    /// Asks the server, once it is there again, what became of a transaction; `nil` if it cannot be found out in time.
+    private func hasCommitted(_ transaction: String) async -> Bool? {
+        let deadline = ContinuousClock.now + Self.resolveMax
+        while ContinuousClock.now < deadline, !Task.isCancelled {
+            // `try?`: whatever fails here is tried again until the deadline.
+            if let connection = try? await Connection.open(self.database.configuration) {
+                let rows = try? await connection.run("SELECT pg_xact_status(\(transaction)::xid8) AS status")
+                await connection.close()
+                switch try? rows?.first?.decode("status", as: String?.self) {
+                case "committed": return true
+                case "aborted": return false
+                default: break
+                }
+            }
+            await self.rest(.milliseconds(200)) { _ in false }
+        }
+        return nil
+    }
+}

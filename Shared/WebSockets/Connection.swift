@@ -1,0 +1,169 @@
+/// One WebSocket connection of a loop, on the loop's thread.
+public final class Connection {
+    enum State {
+        case open
+        /// A CLOSE frame is queued; what is queued before it still goes out.
+        case closing
+        /// The CLOSE frame is with libwebsockets; the client's, or the end of its TCP, is awaited.
+        case closeSent
+        /// Nothing more may be sent. The closed callback follows.
+        case ended
+        /// libwebsockets has freed the socket, or is about to.
+        case gone
+    }
+
+    public let id: ConnectionID
+    /// The owner's own object for this client.
+    public var userData: AnyObject?
+
+    private unowned let loop: LoopContext
+    private let socket: LibwebsocketsSocket
+    private let messageBytesMax: Int
+    private var message: [UInt8] = []
+    private var queue = OutboundQueue()
+    private(set) var state = State.open
+    /// It is on the loop's list of connections that have something to write.
+    var isDirty = false
+    /// Timers of its own that are set, or were.
+    private var timers: [TimerKind] = []
+
+    init(id: ConnectionID, loop: LoopContext, socket: LibwebsocketsSocket, messageBytesMax: Int) {
+        self.id = id
+        self.loop = loop
+        self.socket = socket
+        self.messageBytesMax = messageBytesMax
+    }
+
+    /// Bytes that wait here, without what libwebsockets holds of its last write.
+    public var queuedBytes: Int { self.queue.bytes }
+    public var queuedFrames: Int { self.queue.frames }
+    /// It takes nothing more to send; what it receives is ignored.
+    public var isClosing: Bool { self.state != .open }
+
+    /// Queues a frame of this loop's log. It goes out at the end of the turn.
+    public func send(_ range: FrameRange) {
+        guard self.state == .open else { return }
+        self.queue.append(range)
+        self.loop.mark(self)
+    }
+
+    /// Queues a text frame for this client alone.
+    public func send(text: some Collection<UInt8>) {
+        guard self.state == .open else { return }
+        self.send(self.loop.encodePrivate(.text, text))
+    }
+
+    /// Queues a PING; `ponged` tells of the answer.
+    public func ping() {
+        guard self.state == .open else { return }
+        // libwebsockets does not tell of a pong without a payload.
+        self.send(self.loop.encodePrivate(.ping, "ping".utf8))
+    }
+
+    /// Sends what is queued (or discards it), then a CLOSE frame, and ends the connection when the client has answered, at the
+    /// latest 5 seconds from now or 2 seconds after the CLOSE frame. No timer of the owner fires any more.
+    public func close(code: UInt16, reason: String, discardingQueue: Bool = false) {
+        guard self.state == .open else { return }
+        if discardingQueue { self.queue.removeAll() }
+        let payload = [UInt8(code >> 8), UInt8(code & 0xff)] + Self.reasonBytes(reason)
+        self.send(self.loop.encodePrivate(.close, payload))
+        self.state = .closing
+        self.message = []
+        self.cancelTimers()
+        self.scheduleCloseDeadline(after: .seconds(5))
+    }
+
+    /// Ends the TCP connection without a CLOSE frame, soon; clients report 1006. `closed` follows.
+    public func drop() {
+        self.cancelTimers()
+        self.queue.removeAll()
+        guard self.state != .gone else { return }
+        self.socket.end()
+        self.state = .ended
+    }
+
+    /// Sets the timer `kind`, or moves it. It fires once, never early and at most some 10 ms late on a loop that keeps up.
+    public func schedule(_ kind: TimerKind, after delay: Duration) {
+        precondition(kind != .closeDeadline, "timer 255 is the library's")
+        guard self.state == .open else { return }
+        if !self.timers.contains(kind) { self.timers.append(kind) }
+        self.loop.schedule(kind, for: self, after: delay)
+    }
+
+    public func cancel(_ kind: TimerKind) {
+        precondition(kind != .closeDeadline, "timer 255 is the library's")
+        self.loop.cancel(kind, for: self)
+    }
+
+    /// The reason as far as it fits into a control frame, cut between characters.
+    private static func reasonBytes(_ reason: String) -> [UInt8] {
+        var reason = reason
+        while reason.utf8.count > 123 { reason.removeLast() }
+        return Array(reason.utf8)
+    }
+
+    private func cancelTimers() {
+        for kind in self.timers { self.loop.cancel(kind, for: self) }
+        self.timers = []
+    }
+}
+
+// What the loop does with it.
+extension Connection {
+    /// Makes one write of up to `max` bytes of what is queued. `false`: the socket is broken.
+    func write(max: Int, scratch: UnsafeMutableRawBufferPointer) -> Bool {
+        guard self.state == .open || self.state == .closing, !self.queue.isEmpty, !self.socket.holdsPartialWrite else {
+            // After a partial write the writable callback comes unasked.
+            return true
+        }
+        guard self.queue.take(max: max, scratch: scratch, self.socket.write) ?? true else { return false }
+        if !self.queue.isEmpty {
+            if !self.socket.holdsPartialWrite { self.socket.requestWritable() }
+        } else if self.state == .closing {
+            self.state = .closeSent
+            self.scheduleCloseDeadline(after: .seconds(2))
+        }
+        return true
+    }
+
+    /// Collects a fragment. Gives the message if it is whole now.
+    func receive(_ fragment: Fragment) -> [UInt8]? {
+        guard self.state == .open else { return nil }
+        guard self.message.count + fragment.bytes.count <= self.messageBytesMax else {
+            self.close(code: 1009, reason: "message too big")
+            return nil
+        }
+        if self.message.isEmpty, fragment.isLast { return Array(fragment.bytes) }
+        self.message.append(contentsOf: fragment.bytes)
+        guard fragment.isLast else { return nil }
+        defer { self.message = [] }
+        return self.message
+    }
+
+    /// The client sent a CLOSE frame. `true`: it answers ours, so the connection can end; else libwebsockets answers it.
+    func peerCloses() -> Bool {
+        let isAnswer = self.state == .closeSent
+        self.ending()
+        if !isAnswer { self.scheduleCloseDeadline(after: .seconds(2)) }
+        return isAnswer
+    }
+
+    /// libwebsockets has begun to close it.
+    func ending() {
+        self.cancelTimers()
+        self.queue.removeAll()
+        self.message = []
+        self.state = .ended
+    }
+
+    /// libwebsockets has closed it.
+    func closed() {
+        self.ending()
+        self.state = .gone
+    }
+
+    private func scheduleCloseDeadline(after delay: Duration) {
+        if !self.timers.contains(.closeDeadline) { self.timers.append(.closeDeadline) }
+        self.loop.schedule(.closeDeadline, for: self, after: delay)
+    }
+}

@@ -1,0 +1,63 @@
+/// Encoded frames that lie one behind the other, so that each is stored once however many connections wait to send it.
+struct FrameLog {
+    /// What a chunk holds; a longer frame gets a chunk of its own.
+    static let chunkBytes = 256 * 1024
+
+    private var chunk: FrameChunk?
+
+    /// Encodes an unfragmented frame as a server sends it, unmasked.
+    mutating func append(_ opcode: Opcode, _ payload: some Collection<UInt8>) -> FrameRange {
+        let header = FrameHeader(opcode, payloadBytes: payload.count)
+        let count = header.count + payload.count
+        let chunk = self.chunk(with: count)
+        let offset = chunk.append(count) { space in
+            header.write(to: space)
+            let body = UnsafeMutableRawBufferPointer(rebasing: space[header.count...])
+            body.copyBytes(from: payload)
+        }
+        return FrameRange(chunk: chunk, offset: offset, count: count)
+    }
+
+    private mutating func chunk(with space: Int) -> FrameChunk {
+        if let chunk = self.chunk, chunk.space >= space { return chunk }
+        let chunk = FrameChunk(capacity: max(Self.chunkBytes, space))
+        self.chunk = chunk
+        return chunk
+    }
+}
+
+/// One encoded frame in a loop's log. It keeps the chunk that it lies in alive.
+public struct FrameRange {
+    let chunk: FrameChunk
+    let offset: Int
+    /// Header and payload, in bytes.
+    public let count: Int
+}
+
+/// A stretch of the log. It is freed when the log has moved on and no connection has to send anything of it any more.
+final class FrameChunk {
+    private let bytes: UnsafeMutableRawBufferPointer
+    private var used: Int
+
+    init(capacity: Int) {
+        // libwebsockets may want to write in front of what it is given; it does not do so for raw writes.
+        self.used = LibwebsocketsSocket.bytesInFront
+        self.bytes = .allocate(byteCount: self.used + capacity, alignment: 16)
+    }
+
+    deinit { self.bytes.deallocate() }
+
+    var space: Int { self.bytes.count - self.used }
+
+    func append(_ count: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Void) -> Int {
+        let offset = self.used
+        fill(UnsafeMutableRawBufferPointer(rebasing: self.bytes[offset..<offset + count]))
+        self.used += count
+        return offset
+    }
+
+    /// Valid as long as the chunk is referred to.
+    subscript(offset: Int, count: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(rebasing: self.bytes[offset..<offset + count])
+    }
+}

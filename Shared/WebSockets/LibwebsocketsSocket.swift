@@ -1,0 +1,36 @@
+import CLibwebsockets
+import Glibc
+
+/// One `struct lws`. libwebsockets owns it; it is valid until its connection's closed callback.
+struct LibwebsocketsSocket {
+    let pointer: OpaquePointer
+
+    static let bytesInFront = shim_lws_pre()
+
+    /// Hands bytes, whole frames or parts of them in order, to the socket; libwebsockets keeps a copy of what it does not take.
+    /// Only while `holdsPartialWrite` is false. `false`: the socket is broken.
+    func write(_ bytes: UnsafeMutableRawBufferPointer) -> Bool {
+        // LWS_WRITE_HTTP on a WebSocket connection adds no frame header (rops_write_role_protocol_ws, "send_raw").
+        let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        return lws_write(self.pointer, start, bytes.count, LWS_WRITE_HTTP) >= 0
+    }
+
+    /// It has not sent all that it was given; the writable callback comes by itself when it has.
+    var holdsPartialWrite: Bool { lws_partial_buffered(self.pointer) != 0 }
+
+    /// Asks for the writable callback. It costs two system calls, so only where no other event leads to the next write.
+    func requestWritable() {
+        lws_callback_on_writable(self.pointer)
+    }
+
+    /// Ends the TCP connection soon, from anywhere. Nothing is flushed. The closed callback follows.
+    func end() {
+        lws_set_timeout(self.pointer, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC)
+    }
+
+    /// Closes a descriptor that libwebsockets never got.
+    static func close(descriptor: Int32) {
+        // Nothing can be done about a failure; the descriptor is gone all the same.
+        _ = Glibc.close(descriptor)
+    }
+}

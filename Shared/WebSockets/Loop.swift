@@ -1,0 +1,62 @@
+public import Logging
+import Threads
+
+/// A thread that serves WebSocket connections through one handler, which no other thread sees; messages reach it by mailbox.
+public final class Loop<Handler: LoopHandler>: Sendable {
+    private let libwebsockets: LibwebsocketsContext
+    private let mailbox: Mailbox<Handler.Message>
+    private let thread: WorkerThread
+
+    /// Starts the thread.
+    /// - Parameters:
+    ///   - receiveBufferBytes: memory per connection, and what is read of it per turn at most.
+    ///   - makeHandler: runs on the thread.
+    public init(
+        name: String, mailboxCapacity: Int, receiveBufferBytes: Int = 1024, logger: Logger,
+        makeHandler: @escaping @Sendable () -> Handler
+    ) throws(WebSocketsError) {
+        let libwebsockets = try LibwebsocketsContext(receiveBufferBytes: receiveBufferBytes)
+        let mailbox = Mailbox<Handler.Message>(capacity: mailboxCapacity) { libwebsockets.wake() }
+        self.libwebsockets = libwebsockets
+        self.mailbox = mailbox
+        self.thread = WorkerThread(name: name) {
+            logger.debug("loop started", metadata: ["loop.name": "\(name)"])
+            Self.run(libwebsockets, mailbox, makeHandler())
+            logger.debug("loop ended", metadata: ["loop.name": "\(name)"])
+        }
+    }
+
+    /// Gives the handler a message. `false`: the mailbox is full or the loop stops; the message was not taken.
+    public func post(_ message: Handler.Message) -> Bool {
+        self.mailbox.post(message)
+    }
+
+    /// How many messages wait, and how many were refused since the start.
+    public var mailboxDepth: Int { self.mailbox.count }
+    public var mailboxRefused: UInt64 { self.mailbox.refused }
+
+    /// Gives the handler what was posted before, closes every connection (1001 where the socket takes it at once), ends the
+    /// thread. May be called again.
+    public func stop() async {
+        self.mailbox.close()
+        await self.thread.join()
+    }
+
+    private static func run(
+        _ libwebsockets: LibwebsocketsContext, _ mailbox: Mailbox<Handler.Message>, _ handler: Handler
+    ) {
+        let context = LoopContext(libwebsockets, handler: handler) {
+            // Read before draining: what was posted before the close is among what is drained.
+            let isStopping = mailbox.isClosed
+            let messages = mailbox.drain()
+            if !messages.isEmpty { handler.received(messages) }
+            return isStopping
+        }
+        libwebsockets.owner = context
+        context.attach()
+        // Messages, or the wish to stop, may have come before there was an owner to see them.
+        libwebsockets.wake()
+        withExtendedLifetime((context, libwebsockets)) { libwebsockets.run() }
+        libwebsockets.owner = nil
+    }
+}

@@ -1,0 +1,34 @@
+/// What happens on a loop, told on the loop's thread. A handler is made there and never leaves it.
+public protocol LoopHandler: AnyObject, SendableMetatype {
+    associatedtype Message: Sendable
+
+    /// Comes first, once.
+    func attached(to loop: LoopContext)
+    /// Everything that was posted since the last time, in order.
+    func received(_ messages: [Message])
+    /// A connection that was adopted has its 101; comes before `adopt` returns.
+    func opened(_ connection: Connection)
+    /// A whole text message, valid UTF-8.
+    func text(_ bytes: [UInt8], from connection: Connection)
+    /// A whole binary message.
+    func binary(_ bytes: [UInt8], from connection: Connection)
+    /// The client answered our ping.
+    func ponged(_ connection: Connection)
+    /// The connection is gone, whoever ended it. Exactly once for every `opened`.
+    func closed(_ connection: Connection)
+    /// A timer of `connection` is due.
+    func fired(_ timer: TimerKind, for connection: Connection)
+    /// Everything of this wake-up has been told; what is sent now still goes out with it.
+    func turnEnded()
+}
+
+/// Which timer of a connection; the owner gives the numbers a meaning. 255 is the library's.
+public struct TimerKind: RawRepresentable, Hashable, Sendable {
+    public let rawValue: UInt8
+
+    public init(rawValue: UInt8) {
+        self.rawValue = rawValue
+    }
+
+    static let closeDeadline = TimerKind(rawValue: 255)
+}

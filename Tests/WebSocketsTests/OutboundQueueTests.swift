@@ -1,0 +1,74 @@
+import Testing
+
+@testable import WebSockets
+
+@Suite struct OutboundQueueTests {
+    private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
+
+    @Test(arguments: [0, 1, 125, 126, 127, 65535, 65536, 400_000])
+    func `a frame has the header of its length`(count: Int) {
+        var log = FrameLog()
+        let range = log.append(.text, [UInt8](repeating: 7, count: count))
+        let bytes = [UInt8](range.chunk[range.offset, range.count])
+        let header: [UInt8] =
+            switch count {
+            case ..<126: [0x81, UInt8(count)]
+            case ..<65536: [0x81, 126, UInt8(count >> 8), UInt8(count & 0xff)]
+            default: [0x81, 127, 0, 0, 0, 0, 0, UInt8(count >> 16), UInt8(count >> 8 & 0xff), UInt8(count & 0xff)]
+            }
+        #expect(Array(bytes.prefix(header.count)) == header)
+        #expect(bytes.dropFirst(header.count).elementsEqual([UInt8](repeating: 7, count: count)))
+    }
+
+    @Test(arguments: [1, 3, 10, 100, 4096])
+    func `bytes come out in order whatever the size of the pieces`(max: Int) {
+        var logs = [FrameLog(), FrameLog()]
+        var queue = OutboundQueue()
+        var expected: [UInt8] = []
+        for index in 0..<100 {
+            let range = logs[index % 3 == 0 ? 0 : 1].append(.text, [UInt8](repeating: UInt8(index), count: index % 7))
+            queue.append(range)
+            expected += [UInt8](range.chunk[range.offset, range.count])
+        }
+        #expect(queue.bytes == expected.count)
+        #expect(queue.frames == 100)
+        var taken: [UInt8] = []
+        while let piece = queue.take(max: max, scratch: self.scratch, { [UInt8]($0) }) {
+            #expect(piece.count <= max)
+            taken += piece
+        }
+        #expect(taken == expected)
+        #expect(queue.isEmpty && queue.frames == 0)
+        self.scratch.deallocate()
+    }
+
+    @Test func `adjacent frames are written in place`() {
+        var log = FrameLog()
+        var queue = OutboundQueue()
+        let first = log.append(.text, [1, 2, 3])
+        queue.append(first)
+        queue.append(log.append(.text, [4]))
+        let start = queue.take(max: 4096, scratch: self.scratch) { $0.baseAddress }
+        #expect(start == first.chunk[first.offset, 1].baseAddress)
+        self.scratch.deallocate()
+    }
+
+    @Test func `a chunk goes when the log has moved on and nobody waits for it`() {
+        var log = FrameLog()
+        var queues = [OutboundQueue(), OutboundQueue()]
+        weak var chunk: FrameChunk?
+        do {
+            let range = log.append(.text, [1])
+            chunk = range.chunk
+            queues[0].append(range)
+            queues[1].append(range)
+        }
+        _ = log.append(.text, [UInt8](repeating: 0, count: FrameLog.chunkBytes))
+        #expect(chunk != nil)
+        _ = queues[0].take(max: 10, scratch: self.scratch) { _ in }
+        #expect(chunk != nil)
+        queues[1].removeAll()
+        #expect(chunk == nil)
+        self.scratch.deallocate()
+    }
+}
