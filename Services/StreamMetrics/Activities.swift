@@ -1,6 +1,7 @@
 import Database
 import DomainService
 import Events
+import HTTPTypes
 import ServiceKit
 
 /// What happened in the channels. A channel's id is its tenant's.
@@ -46,7 +47,8 @@ struct Activities: Sendable {
 
     func get(_ id: String, tenant: String) async throws -> ChannelActivity {
         guard HexID.isID(id),
-            let row = try await self.database.query("SELECT * FROM activities WHERE id = \(id) AND tenant = \(tenant)").first
+            let row = try await self.database.query("SELECT * FROM activities WHERE id = \(id) AND tenant = \(tenant)")
+                .first
         else { throw Self.notFound }
         return try ChannelActivity(row)
     }
@@ -55,7 +57,8 @@ struct Activities: Sendable {
     func replay(_ id: String, tenant: String) async throws -> ChannelActivity {
         try await self.writer.write { mutation in
             guard HexID.isID(id),
-                let row = try await mutation.query("SELECT * FROM activities WHERE id = \(id) AND tenant = \(tenant)").first
+                let row = try await mutation.query("SELECT * FROM activities WHERE id = \(id) AND tenant = \(tenant)")
+                    .first
             else { throw Self.notFound }
             let activity = try ChannelActivity(row)
             mutation.emit(Self.event(activity, .now))

@@ -1,11 +1,14 @@
 import Database
 import Events
+import HTTPTypes
 import ServiceKit
 
 /// The kinds of activity that contract astro §5 lists.
 enum ActivityKind: String, Sendable, CaseIterable {
-    case event, follow, tip, communityGiftPurchase, channelPointsRedemption, sponsor, superchat, host, raid, subscriber, cheer
-    case cheerPurchase, charityCampaignDonation, redemption, merch, fan, supporter, follower, stars, share, videolike, elixir
+    case event, follow, tip, communityGiftPurchase, channelPointsRedemption, sponsor, superchat, host, raid, subscriber,
+        cheer
+    case cheerPurchase, charityCampaignDonation, redemption, merch, fan, supporter, follower, stars, share, videolike,
+        elixir
     case purchase, hypetrainStart, hypetrainProgress, hypetrainEnd, giveaway, sponsorship, sponsorshipPassive
 }
 
@@ -25,7 +28,9 @@ struct ActivityDraft: Sendable {
 
     init(_ body: [String: JSON]) throws(APIFailure) {
         let fields = try Fields(body)
-        guard let kind = try fields.choice("type", of: ActivityKind.self) else { throw fields.refuse("type", "is required") }
+        guard let kind = try fields.choice("type", of: ActivityKind.self) else {
+            throw fields.refuse("type", "is required")
+        }
         guard let provider = try fields.choice("provider", of: ActivityProvider.self) else {
             throw fields.refuse("provider", "is required")
         }
@@ -62,8 +67,10 @@ extension ChannelActivity {
     init(_ row: Row) throws(DatabaseError) {
         let id: String = try row.decode("id")
         self.init(
-            id: id, kind: try row.decode("type"), provider: try row.decode("provider"), channel: try row.decode("tenant"),
-            data: try row.decode("data"), createdAt: try row.decode("created_at"), updatedAt: try row.decode("updated_at"),
+            id: id, kind: try row.decode("type"), provider: try row.decode("provider"),
+            channel: try row.decode("tenant"),
+            data: try row.decode("data"), createdAt: try row.decode("created_at"),
+            updatedAt: try row.decode("updated_at"),
             activityID: id, sessionEventsCount: try row.decode("session_events_count"))
     }
 }

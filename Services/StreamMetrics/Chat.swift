@@ -24,7 +24,9 @@ struct Chat: Sendable {
     /// Answers `SendChat`, after the commit.
     func send(_ command: SendChat) async throws -> SendChat.Answer {
         let sender = command.sender
-        guard sender.scopes.contains(.streamsRead) else { throw CommandFailure(.forbidden, "The scope streams:read is needed") }
+        guard sender.scopes.contains(.streamsRead) else {
+            throw CommandFailure(.forbidden, "The scope streams:read is needed")
+        }
         if let problem = Self.problem(with: command.message) { throw CommandFailure(.invalid, problem) }
         let (answer, finding) = try await self.writer.write { mutation in
             let finding = try await self.cache.find(command.stream, in: mutation)
@@ -42,7 +44,8 @@ struct Chat: Sendable {
             let line = ChatMessage(
                 streamID: command.stream, messageID: id, userID: sender.subject, username: sender.name,
                 message: command.message, timestamp: moment)
-            mutation.emit(Event(line, tenant: sender.tenant, room: command.stream, publisher: .streamMetrics, time: moment))
+            mutation.emit(
+                Event(line, tenant: sender.tenant, room: command.stream, publisher: .streamMetrics, time: moment))
             return (SendChat.Answer(messageID: id), finding)
         }
         self.cache.keep(finding, as: command.stream)
@@ -68,7 +71,8 @@ struct Chat: Sendable {
         ).map { row in
             ChatMessage(
                 streamID: stream, messageID: try row.decode("id"), userID: try row.decode("user_id"),
-                username: try row.decode("username"), message: try row.decode("message"), timestamp: try row.decode("sent_at"))
+                username: try row.decode("username"), message: try row.decode("message"),
+                timestamp: try row.decode("sent_at"))
         }
     }
 

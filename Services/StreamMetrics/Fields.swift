@@ -1,4 +1,5 @@
 import Events
+import HTTPTypes
 import ServiceKit
 
 /// The members of a JSON object that a client sent, each read with its check. Throws 400 with the member's name and the reason.
@@ -10,7 +11,8 @@ struct Fields {
     /// Refuses NUL characters anywhere: Postgres stores none.
     init(_ members: [String: JSON]) throws(APIFailure) {
         guard !JSON.object(members).hasNUL else {
-            throw APIFailure(.badRequest, "NUL characters are not allowed", details: ["reason": "contains a NUL character"])
+            throw APIFailure(
+                .badRequest, "NUL characters are not allowed", details: ["reason": "contains a NUL character"])
         }
         self.init(members, prefix: "")
     }
@@ -21,7 +23,8 @@ struct Fields {
     }
 
     func refuse(_ name: String, _ reason: String) -> APIFailure {
-        APIFailure(.badRequest, "\(self.prefix)\(name) \(reason)", details: ["field": self.prefix + name, "reason": reason])
+        APIFailure(
+            .badRequest, "\(self.prefix)\(name) \(reason)", details: ["field": self.prefix + name, "reason": reason])
     }
 
     func has(_ name: String) -> Bool { self.members[name] != nil }
@@ -69,7 +72,8 @@ struct Fields {
             texts.allSatisfy({ length.contains($0.unicodeScalars.count) })
         else {
             throw self.refuse(
-                name, "must be a list of at most \(max) strings of \(length.lowerBound) to \(length.upperBound) characters")
+                name,
+                "must be a list of at most \(max) strings of \(length.lowerBound) to \(length.upperBound) characters")
         }
         return texts
     }

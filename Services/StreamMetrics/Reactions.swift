@@ -36,7 +36,9 @@ struct Reactions: Sendable {
     /// Answers `SendReaction`, after the commit.
     func send(_ command: SendReaction) async throws -> SendReaction.Answer {
         let sender = command.sender
-        guard sender.scopes.contains(.streamsRead) else { throw CommandFailure(.forbidden, "The scope streams:read is needed") }
+        guard sender.scopes.contains(.streamsRead) else {
+            throw CommandFailure(.forbidden, "The scope streams:read is needed")
+        }
         guard Self.isReaction(command.reaction) else {
             throw CommandFailure(.invalid, "reaction must be one emoji of at most 32 bytes")
         }

@@ -1,4 +1,5 @@
 import Events
+import HTTPTypes
 import ServiceKit
 
 /// What a client asks for when it makes a stream.

@@ -1,6 +1,6 @@
+import Database
 import DomainService
 import ServiceKit
-import Database
 
 /// Streams, who watches them and what they say; what happens in a channel.
 @main
@@ -12,7 +12,8 @@ struct StreamMetrics {
                 Migration(name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self))
             ]
             let service = try DomainService(
-                .streamMetrics, process, migrations: migrations, openAPI: PackageResources.openapi_yaml, shape: ErrorShape.shape)
+                .streamMetrics, process, migrations: migrations, openAPI: PackageResources.openapi_yaml,
+                shape: ErrorShape.shape)
             let cache = StreamCache()
             let streams = Streams(service, cache: cache, media: config.media)
             let viewers = Viewers(service)
@@ -22,9 +23,13 @@ struct StreamMetrics {
 
             StreamsAPI(streams: streams, viewers: viewers, chat: chat).add(to: service.router)
             ChannelsAPI(activities: activities).add(to: service.router)
-            service.commands.answer(FindStream.self) { try await CommandFailure.translating { try await streams.find($0) } }
+            service.commands.answer(FindStream.self) {
+                try await CommandFailure.translating { try await streams.find($0) }
+            }
             service.commands.answer(SendChat.self) { try await CommandFailure.translating { try await chat.send($0) } }
-            service.commands.answer(SendReaction.self) { try await CommandFailure.translating { try await reactions.send($0) } }
+            service.commands.answer(SendReaction.self) {
+                try await CommandFailure.translating { try await reactions.send($0) }
+            }
 
             return service.parts(with: [chat.cleaning, reactions.announcing]) { await streams.gauges() }
         }

@@ -1,6 +1,7 @@
 import Database
 import DomainService
 import Events
+import HTTPTypes
 import ServiceKit
 
 /// The streams of all tenants: made, changed, started and stopped.
@@ -43,7 +44,8 @@ struct Streams: Sendable {
 
     func get(_ id: String, tenant: String) async throws -> Stream {
         guard Stream.isID(id),
-            let row = try await self.database.query("SELECT * FROM streams WHERE id = \(id) AND tenant = \(tenant)").first
+            let row = try await self.database.query("SELECT * FROM streams WHERE id = \(id) AND tenant = \(tenant)")
+                .first
         else { throw Self.notFound(id) }
         return try Stream(row)
     }
@@ -153,7 +155,8 @@ struct Streams: Sendable {
     }
 
     private static func status(isLive: Bool, _ tenant: String, _ moment: Timestamp) -> Event {
-        Event(ChannelStreamStatus(isLive: isLive), tenant: tenant, room: tenant, publisher: .streamMetrics, time: moment)
+        Event(
+            ChannelStreamStatus(isLive: isLive), tenant: tenant, room: tenant, publisher: .streamMetrics, time: moment)
     }
 
     static func notFound(_ id: String) -> APIFailure {

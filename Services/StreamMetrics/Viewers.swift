@@ -1,6 +1,7 @@
 import Database
 import DomainService
 import Events
+import HTTPTypes
 import ServiceKit
 
 enum Device: String, Sendable, CaseIterable {
@@ -42,7 +43,8 @@ struct Viewers: Sendable {
                 VALUES (\(id), \(tenant), \(stream.id), \(draft.country), \(draft.device.rawValue), \(moment))
                 """)
             let joined = ViewerJoined(
-                streamID: stream.id, viewerID: id, country: draft.country, device: draft.device.rawValue, joinedAt: moment)
+                streamID: stream.id, viewerID: id, country: draft.country, device: draft.device.rawValue,
+                joinedAt: moment)
             mutation.emit(Event(joined, tenant: tenant, room: stream.id, publisher: .streamMetrics, time: moment))
             return id
         }
@@ -59,7 +61,8 @@ struct Viewers: Sendable {
                     """
                 ).first
             else {
-                throw APIFailure(.notFound, "There is no such viewer", details: ["stream_id": String(stream.prefix(100))])
+                throw APIFailure(
+                    .notFound, "There is no such viewer", details: ["stream_id": String(stream.prefix(100))])
             }
             mutation.emit(try Self.left(row, stream, tenant, moment))
         }
@@ -68,7 +71,8 @@ struct Viewers: Sendable {
     /// Sends everybody home who still watches.
     static func leave(_ stream: Stream, at moment: Timestamp, in mutation: Mutation) async throws {
         let rows = try await mutation.query(
-            "UPDATE viewers SET left_at = \(moment) WHERE stream = \(stream.id) AND left_at IS NULL RETURNING id, joined_at")
+            "UPDATE viewers SET left_at = \(moment) WHERE stream = \(stream.id) AND left_at IS NULL RETURNING id, joined_at"
+        )
         for row in rows { mutation.emit(try Self.left(row, stream.id, stream.tenant, moment)) }
     }
 

@@ -25,7 +25,8 @@ public struct ChannelActivity: EventPayload {
     }
 
     public init(
-        id: String, kind: String, provider: String, channel: String, data: JSON, createdAt: Timestamp, updatedAt: Timestamp,
+        id: String, kind: String, provider: String, channel: String, data: JSON, createdAt: Timestamp,
+        updatedAt: Timestamp,
         activityID: String, sessionEventsCount: Int
     ) {
         self.id = id

@@ -1,3 +1,4 @@
+import Access
 import DomainService
 import Events
 import HTTPTypes
@@ -13,7 +14,8 @@ struct ChannelsAPI: Sendable {
         group.get("/channels/:channel") { _, context in
             let channel = try Self.channel(context, try context.requirePrincipal())
             let identity: JSON = [
-                "_id": .string(channel), "username": .string(channel.lowercased()), "alias": .string(channel.lowercased()),
+                "_id": .string(channel), "username": .string(channel.lowercased()),
+                "alias": .string(channel.lowercased()),
                 "displayName": .string(channel),
             ]
             return Response.json(identity)

@@ -1,3 +1,4 @@
+import Access
 import Events
 import HTTPTypes
 import Hummingbird

@@ -1,5 +1,7 @@
+import Access
 import DomainService
 import Events
+import HTTPTypes
 import Hummingbird
 import ServiceKit
 

@@ -1,3 +1,4 @@
+import Access
 import DomainService
 import Events
 import HTTPTypes
@@ -34,7 +35,9 @@ struct StreamsAPI: Sendable {
             let limit = try page.number("limit", 1...100, default: 20)
             let cursor = try page.id("cursor", Stream.isID)
             let found = try await streams.list(tenant: principal.tenant, limit: limit + 1, cursor: cursor)
-            return Response.json(Page.body(found.prefix(limit).map { $0.json(media) }, next: found.count > limit ? found[limit - 1].id : nil))
+            return Response.json(
+                Page.body(
+                    found.prefix(limit).map { $0.json(media) }, next: found.count > limit ? found[limit - 1].id : nil))
         }
         group.get("/:id") { _, context in
             let principal = try context.require(.streamsRead)
@@ -88,8 +91,10 @@ struct StreamsAPI: Sendable {
         let lines = try await self.chat.history(stream.id, tenant: principal.tenant, limit: limit + 1, before: before)
         let data = lines.prefix(limit).map { line -> JSON in
             [
-                "stream_id": .string(line.streamID), "message_id": .string(line.messageID), "user_id": .string(line.userID),
-                "username": .string(line.username), "message": .string(line.message), "timestamp": .string(line.timestamp),
+                "stream_id": .string(line.streamID), "message_id": .string(line.messageID),
+                "user_id": .string(line.userID),
+                "username": .string(line.username), "message": .string(line.message),
+                "timestamp": .string(line.timestamp),
             ]
         }
         return Response.json(Page.body(data, next: lines.count > limit ? lines[limit - 1].messageID : nil))
