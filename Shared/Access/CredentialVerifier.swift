@@ -58,6 +58,12 @@ public actor CredentialVerifier {
         return principal
     }
 
+    /// A credential of any kind: what a service's API takes.
+    @Sendable
+    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+        try await self.verify(token, remoteAddress: remoteAddress)
+    }
+
     private func verifyJWT(_ token: String) async throws(AccessError) -> Principal {
         if let keys = self.keys {
             do {

@@ -1,6 +1,7 @@
 import Access
 import Database
 import Events
+import HTTPTypes
 import ServiceKit
 
 extension APIFailure {

@@ -11,7 +11,7 @@ public import ServiceLifecycle
 
 /// A service that owns data: its tables and log in Postgres, its events and commands on the bus, its API over HTTP, and who may
 /// use them. An executable adds its routes, its answers to commands and its duties, and runs `parts`.
-public struct DomainService: Sendable {
+public struct DomainService {
     public let name: ServiceName
     public let logger: Logger
     public let database: Database
@@ -47,16 +47,17 @@ public struct DomainService: Sendable {
         self.http = try HTTPConfig(config, service: name.rawValue, offset: name.portOffset)
         self.publisher = publisher
         self.database = Database(databaseConfig, migrations: EventLog.migrations + migrations, logger: process.logger)
-        self.writer = EventWriter(databaseConfig, publisher: name, publish: { await publisher.publish($0) }, logger: process.logger)
-        self.log = EventLog(database: self.database, publisher: name)
+        self.writer = EventWriter(database: self.database, publisher: name, logger: process.logger) { events in
+            await publisher.publish(events)
+        }
+        self.log = EventLog(self.database, publisher: name)
         self.commands = CommandServer(endpoint: own.commands, logger: process.logger)
         self.client = CommandClient(endpoints: bus.endpoints, logger: process.logger)
         self.readiness = Readiness()
         self.router = Router(context: APIContext.self)
         let verifier = CredentialVerifier(commands: self.client, logger: process.logger)
         self.verifier = verifier
-        let authenticate: Authenticate =
-            authenticate?(self.database) ?? { token, address throws(AccessError) in try await verifier.verify(token, remoteAddress: address) }
+        let authenticate = authenticate?(self.database) ?? verifier.authenticate
 
         self.router.middlewares.add(
             FailureMiddleware(requests: self.requests, shape: shape, translate: APIFailure.init(translating:)))

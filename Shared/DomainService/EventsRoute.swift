@@ -1,11 +1,13 @@
+import Access
 import Database
 import Events
+import HTTPTypes
 import Hummingbird
 import ServiceKit
 
 extension DomainService {
     /// `GET /v1/events?type=…&room=…&from=…&to=…&after=…&limit=…`: the durable log, oldest first, what the principal may see of it.
-    /// `type` and `room` may be given several times; `after` is the `seq` to go on from.
+    /// `type` may be given several times; `after` is the `seq` to go on from.
     func addEventsRoute() {
         let log = self.log
         self.router.get("/v1/events") { request, context in
@@ -44,7 +46,7 @@ extension EventFilter {
             return number
         }
         self.init(
-            tenant: tenant, types: query.getAll("type").map { EventType(String($0)) }, rooms: query.getAll("room").map(String.init),
+            tenant: tenant, types: query.getAll("type").map { EventType(String($0)) }, room: query["room"].map(String.init),
             from: try moment("from"), to: try moment("to"), after: UInt64(try number("after", 0...Int.max, default: 0)),
             limit: try number("limit", 1...1000, default: 100))
     }
