@@ -1,5 +1,7 @@
+import Bus
 import Database
 import DomainService
+import Events
 import ServiceKit
 
 /// Streams, who watches them and what they say; what happens in a channel.
@@ -23,14 +25,15 @@ struct StreamMetrics {
 
             StreamsAPI(streams: streams, viewers: viewers, chat: chat).add(to: service.router)
             ChannelsAPI(activities: activities).add(to: service.router)
-            service.commands.answer(FindStream.self) {
-                try await CommandFailure.translating { try await streams.find($0) }
+            service.commands.answer(FindStream.self) { command in
+                try await CommandFailure.translating { try await streams.find(command) }
             }
-            service.commands.answer(SendChat.self) { try await CommandFailure.translating { try await chat.send($0) } }
-            service.commands.answer(SendReaction.self) {
-                try await CommandFailure.translating { try await reactions.send($0) }
+            service.commands.answer(SendChat.self) { command in
+                try await CommandFailure.translating { try await chat.send(command) }
             }
-
+            service.commands.answer(SendReaction.self) { command in
+                try await CommandFailure.translating { try await reactions.send(command) }
+            }
             return service.parts(with: [chat.cleaning, reactions.announcing]) { await streams.gauges() }
         }
     }
