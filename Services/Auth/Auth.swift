@@ -1,3 +1,4 @@
+import Bus
 import Database
 import DomainService
 import Events

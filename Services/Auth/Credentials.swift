@@ -27,7 +27,7 @@ struct Credentials: Sendable {
         do {
             if token.hasPrefix(Secret.Prefix.accessToken.rawValue) { return try await self.accessToken(hash) }
             return try await self.apiKey(hash)
-        } catch let error as DatabaseError {
+        } catch {
             throw CommandFailure(.unavailable, "\(error)")
         }
     }

@@ -1,9 +1,11 @@
+import Access
 import Database
 import DomainService
 import Events
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
+import NIOCore
 import ServiceKit
 
 /// OAuth2 client credentials (RFC 6749 §4.4) for opaque access tokens, their clients, and the public keys (RFC 7517).
@@ -33,6 +35,13 @@ struct OAuth2API {
         var token_type = "Bearer"
         let expires_in: Int
         let scope: String
+    }
+
+    private struct TokenForm: Decodable {
+        var grant_type: String?
+        var client_id: String?
+        var client_secret: String?
+        var scope: String?
     }
 
     private struct Client {
@@ -89,12 +98,12 @@ struct OAuth2API {
 
     private func token(_ request: Request, _ context: APIContext) async throws -> Response {
         let form = try await Self.form(request, context)
-        guard form["grant_type"] == "client_credentials" else {
+        guard form.grant_type == "client_credentials" else {
             throw APIFailure(.badRequest, code: "unsupported_grant_type", "grant_type must be client_credentials")
         }
-        let client = try await self.client(id: form["client_id"] ?? "", secret: form["client_secret"] ?? "")
+        let client = try await self.client(id: form.client_id ?? "", secret: form.client_secret ?? "")
         var grantScopes = client.scopes
-        if let scope = form["scope"] {
+        if let scope = form.scope {
             grantScopes = Scopes(claim: scope)
             guard !grantScopes.all.isEmpty, grantScopes.all.allSatisfy(client.scopes.contains) else {
                 throw APIFailure(.badRequest, code: "invalid_scope", "The scope is more than the client has")
@@ -133,36 +142,32 @@ struct OAuth2API {
             scopes: Scopes(claim: try row.decode("scope")))
     }
 
-    /// `Authorization: Basic …`, each half percent-encoded (RFC 6749 §2.3.1).
+    /// `Authorization: Basic …`.
     private static func basicCredentials(_ request: Request) -> (user: String, password: String)? {
         guard let header = request.headers[.authorization], header.lowercased().hasPrefix("basic "),
             let data = Data(base64Encoded: String(header.dropFirst(6)))
         else { return nil }
         let halves = String(decoding: data, as: UTF8.self).split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard halves.count == 2 else { return nil }
-        return (String(halves[0]).removingPercentEncoding ?? "", String(halves[1]).removingPercentEncoding ?? "")
+        // Our ids and secrets have no characters that a client would percent-encode (RFC 6749 §2.3.1).
+        return (String(halves[0]), String(halves[1]))
     }
 
     /// The form of a token request; client credentials from the body or from the `Authorization` header.
-    private static func form(_ request: Request, _ context: APIContext) async throws -> [String: String] {
+    private static func form(_ request: Request, _ context: APIContext) async throws -> TokenForm {
         guard request.headers[.contentType]?.lowercased().hasPrefix("application/x-www-form-urlencoded") == true else {
             throw APIFailure(.badRequest, "The body must be application/x-www-form-urlencoded")
         }
-        let bytes = try await request.body.collect(upTo: 16_384).readableBytesView
-        var form: [String: String] = [:]
-        for pair in String(decoding: bytes, as: UTF8.self).split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map {
-                String($0).replacing("+", with: " ").removingPercentEncoding ?? ""
+        let body = try await request.body.collect(upTo: 16_384)
+        do {
+            var form = try URLEncodedFormDecoder().decode(TokenForm.self, from: String(buffer: body))
+            if let basic = Self.basicCredentials(request) {
+                form.client_id = basic.user
+                form.client_secret = basic.password
             }
-            guard form[parts[0]] == nil else {
-                throw APIFailure(.badRequest, "\(parts[0]) is given twice")
-            }
-            form[parts[0]] = parts.count == 2 ? parts[1] : ""
+            return form
+        } catch {
+            throw APIFailure(.badRequest, "The form does not decode")
         }
-        if let basic = Self.basicCredentials(request) {
-            form["client_id"] = basic.user
-            form["client_secret"] = basic.password
-        }
-        return form
     }
 }
