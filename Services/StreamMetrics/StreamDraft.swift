@@ -60,7 +60,8 @@ struct StreamPatch: Sendable {
         self.title = fields.has("title") ? try fields.requiredText("title", StreamDraft.titleLength) : nil
         self.description =
             fields.has("description") ? .some(try fields.text("description", StreamDraft.descriptionLength)) : nil
-        self.recording = fields.has("recording") ? try StreamDraft.recording(fields) : nil
+        // Not `nil`: JSON has one of its own.
+        self.recording = fields.has("recording") ? try StreamDraft.recording(fields) : JSON?.none
     }
 
     func applied(to stream: Stream, at moment: Timestamp) -> Stream {

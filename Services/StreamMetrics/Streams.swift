@@ -92,7 +92,8 @@ struct Streams: Sendable {
             let moment = Timestamp.now
             stream.status = .live
             stream.startedAt = moment
-            try await self.store(stream, at: moment, in: mutation)
+            stream.updatedAt = moment
+            try await self.store(stream, in: mutation)
             let ingest = self.media.ingestURL(of: id, stream.protocol)
             let started = StreamStarted(
                 streamID: id, startedAt: moment, protocol: stream.protocol.rawValue, ingestEndpoint: ingest)
@@ -112,8 +113,9 @@ struct Streams: Sendable {
             let moment = Timestamp.now
             stream.status = .ended
             stream.endedAt = moment
+            stream.updatedAt = moment
             try await Viewers.leave(stream, at: moment, in: mutation)
-            try await self.store(stream, at: moment, in: mutation)
+            try await self.store(stream, in: mutation)
             let ended = StreamEnded(streamID: id, endedAt: moment, duration: moment - startedAt, recordingID: nil)
             mutation.emit(Event(ended, tenant: tenant, room: id, publisher: .streamMetrics, time: moment))
             if try await Self.liveCount(tenant, in: mutation) == 0 {
@@ -131,12 +133,12 @@ struct Streams: Sendable {
         return ["streams.live": Double(live)]
     }
 
-    private func store(_ stream: Stream, at moment: Timestamp, in mutation: Mutation) async throws {
+    private func store(_ stream: Stream, in mutation: Mutation) async throws {
         self.cache.forget(stream.id)
         _ = try await mutation.query(
             """
             UPDATE streams SET status = \(stream.status.rawValue), started_at = \(stream.startedAt), ended_at = \(stream.endedAt),
-                updated_at = \(moment) WHERE id = \(stream.id)
+                updated_at = \(stream.updatedAt) WHERE id = \(stream.id)
             """)
     }
 
