@@ -104,7 +104,7 @@ let package = Package(
             swiftSettings: strict),
         domainService("Auth", [crypto, jwt]),
         domainService("OBSBridge"),
-        domainService("StreamMetrics"),
+        domainService("StreamMetrics", [locks]),
         domainService("RadioPlayout"),
         domainService("CameraEvents"),
         domainService("PerformanceMonitor"),
