@@ -96,10 +96,11 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "Access", "Bus", "Dialects", "Events", "ServiceKit", "Threads", "WebSockets", argumentParser, configuration,
-                httpTypes, hummingbird, lifecycle, locks, logging, metrics,
+                httpTypes, hummingbird, product("HummingbirdCore", "hummingbird"), lifecycle, locks, logging, metrics,
             ],
             path: "Services/Gateway",
             exclude: ["README.md"],
+            resources: [.embedInCode("openapi.yaml")],
             swiftSettings: strict),
         domainService("Auth", [crypto, jwt]),
         domainService("OBSBridge"),

@@ -1,4 +1,6 @@
 #include <libwebsockets.h>
+// The libuv loop is ours, lent to libwebsockets: only then can it be stopped. libwebsockets-dev brings libuv1-dev.
+#include <uv.h>
 
 // A timer of libwebsockets and who owns it. Swift has no container_of, with which C finds the owner from the timer.
 struct owned_timer {

@@ -61,12 +61,16 @@ public struct DialectProfile: Sendable {
     public var attemptRefusal: HTTPRefusal
     /// The answer to an upgrade while the gateway drains.
     public var drainRefusal: HTTPRefusal
+    /// The answer to an upgrade whose credential nobody can verify now.
+    public var unverifiedRefusal: HTTPRefusal
 
     public init(
-        name: DialectName, paths: [String], listener: Int, ownsRoot: Bool, messageBytesMax: Int, messageRate: RateLimit?,
+        name: DialectName, paths: [String], listener: Int, ownsRoot: Bool, messageBytesMax: Int,
+        messageRate: RateLimit?,
         pingInterval: Duration, silenceMax: Duration, silenceClose: Closing?, beatInterval: Duration? = nil,
-        connectionsMax: Int? = nil, connectionsRefusal: HTTPRefusal, attemptRate: RateLimit? = nil,
-        attemptRefusal: HTTPRefusal, drainRefusal: HTTPRefusal
+        connectionsMax: Int? = nil, connectionsRefusal: HTTPRefusal = .unavailable, attemptRate: RateLimit? = nil,
+        attemptRefusal: HTTPRefusal = .tooManyAttempts, drainRefusal: HTTPRefusal = .unavailable,
+        unverifiedRefusal: HTTPRefusal = .unavailable
     ) {
         self.name = name
         self.paths = paths
@@ -83,17 +87,7 @@ public struct DialectProfile: Sendable {
         self.attemptRate = attemptRate
         self.attemptRefusal = attemptRefusal
         self.drainRefusal = drainRefusal
-    }
-}
-
-/// A token bucket: at most `burst` at once, refilled at `perSecond`.
-public struct RateLimit: Sendable, Hashable {
-    public var burst: Double
-    public var perSecond: Double
-
-    public init(burst: Double, perSecond: Double) {
-        self.burst = burst
-        self.perSecond = perSecond
+        self.unverifiedRefusal = unverifiedRefusal
     }
 }
 
@@ -109,6 +103,7 @@ public struct Closing: Sendable, Hashable {
 
     public static let goingAway = Closing(1001, "going away")
     public static let unsupportedData = Closing(1003, "text frames only")
+    public static let tokenExpired = Closing(1008, "token expired")
     public static let tooSlow = Closing(1008, "too slow")
     public static let tooBig = Closing(1009, "message too big")
     public static let internalError = Closing(1011, "internal error")
@@ -125,6 +120,16 @@ public struct HTTPRefusal: Sendable, Hashable {
         self.headers = headers
         self.body = body
     }
+
+    /// A refusal with a JSON body.
+    static func json(_ status: Int, _ body: JSON, headers: [String: String] = [:]) -> HTTPRefusal {
+        let text = String(decoding: body.bytes, as: UTF8.self)
+        return HTTPRefusal(
+            status, headers: headers.merging(["Content-Type": "application/json"]) { own, _ in own }, body: text)
+    }
+
+    public static let unavailable = HTTPRefusal.json(503, ["error": "unavailable"], headers: ["Retry-After": "5"])
+    public static let tooManyAttempts = HTTPRefusal.json(429, ["error": "rate_limited"], headers: ["Retry-After": "2"])
 }
 
 /// What a client's upgrade request says.

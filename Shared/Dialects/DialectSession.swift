@@ -3,7 +3,7 @@ public import Events
 /// The rules of one connection as a state machine: inputs in, actions out, no socket and no clock of its own.
 ///
 /// The gateway carries the actions out in order. After `verify` or `call` it holds further client messages back until the
-/// answer was given to the session, so that replies keep the order of the messages.
+/// answer was given to the session, so that replies keep the order of the messages. After `close` or `drop` nothing more comes.
 public protocol DialectSession {
     /// The WebSocket is open.
     mutating func opened(at now: Timestamp) -> [SessionAction]
@@ -33,6 +33,17 @@ public protocol DialectSession {
     mutating func drain(at now: Timestamp) -> [SessionAction]
 }
 
+extension DialectSession {
+    public mutating func exceededRate(at now: Timestamp) -> [SessionAction] { [] }
+    public mutating func verified(_ result: Result<Principal, VerificationFailure>, at now: Timestamp)
+        -> [SessionAction]
+    { [] }
+    public mutating func called(_ result: Result<[UInt8], CommandFailure>, at now: Timestamp) -> [SessionAction] { [] }
+    public mutating func woke(at now: Timestamp) -> [SessionAction] { [] }
+    public mutating func beat(at now: Timestamp) -> [SessionAction] { [] }
+    public mutating func drain(at now: Timestamp) -> [SessionAction] { [.close(.goingAway)] }
+}
+
 /// Why a credential was not accepted.
 public enum VerificationFailure: Error, Sendable, Hashable {
     /// Unknown, malformed, expired, revoked, or of another kind than it was said to be.
@@ -46,10 +57,14 @@ public enum SessionAction: Sendable, Hashable {
     case send([UInt8])
     /// Sends a text frame a little later.
     case sendLater([UInt8], after: Duration)
-    /// Adds filter keys: from now on events of the principal's tenant that answer to them are delivered.
+    /// Adds filter keys: from now on events of the principal's tenant that answer to them are delivered. A key that is held
+    /// already takes the new principal.
     case subscribe([String], as: Principal)
     /// Removes filter keys of that tenant.
     case unsubscribe([String], tenant: String)
+    /// Takes one of the seats that a key or an account has; it is given back when the connection ends. If none is free, the
+    /// gateway sends the seat's farewell, closes, and drops the actions that follow.
+    case claim(Seat)
     /// Asks who a credential belongs to; answered with `verified`.
     case verify(Credential)
     /// Sends a command to a service; answered with `called`.
@@ -59,6 +74,24 @@ public enum SessionAction: Sendable, Hashable {
     case close(Closing)
     /// Ends the TCP connection without a CLOSE frame: the client sees 1006.
     case drop
+}
+
+/// A place among the open connections of one key or account.
+public struct Seat: Sendable, Hashable {
+    /// Whose seats they are, unique among dialects: `wave/` and the key's id.
+    public var owner: String
+    /// How many there are.
+    public var max: Int
+    /// The text frame for one connection more.
+    public var farewell: [UInt8]
+    public var closing: Closing
+
+    public init(owner: String, max: Int, farewell: [UInt8], closing: Closing) {
+        self.owner = owner
+        self.max = max
+        self.farewell = farewell
+        self.closing = closing
+    }
 }
 
 /// A command as a session sends it.

@@ -178,7 +178,8 @@ public struct ReportProcess: Command {
     public var gauges: [String: Double]
 
     public init(
-        process: ServiceName, instance: String, pid: Int32, isReady: Bool, dependencies: [String: Bool], gauges: [String: Double]
+        process: ServiceName, instance: String, pid: Int32, isReady: Bool, dependencies: [String: Bool],
+        gauges: [String: Double]
     ) {
         self.process = process
         self.instance = instance

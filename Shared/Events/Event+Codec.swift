@@ -34,7 +34,8 @@ public enum EventCodec {
         guard frames.count == 3, frames[1].count > Self.headerMinimum, frames[1][0] == Self.version else { return nil }
         let topic = frames[0].split(separator: UInt8(ascii: "/"), maxSplits: 3, omittingEmptySubsequences: false)
         let header = frames[1]
-        guard topic.count == 4, let publisher = ServiceName(rawValue: String(decoding: header[Self.headerMinimum...], as: UTF8.self))
+        guard topic.count == 4,
+            let publisher = ServiceName(rawValue: String(decoding: header[Self.headerMinimum...], as: UTF8.self))
         else { return nil }
         let seq = header.integer(at: 25)
         return Event(
@@ -72,15 +73,19 @@ public struct Announcement: Sendable, Hashable {
     public init?(frames: [[UInt8]]) {
         guard frames.count == 2, frames[0].starts(with: Self.topic), frames[1].count == 17,
             frames[1][0] == EventCodec.version,
-            let publisher = ServiceName(rawValue: String(decoding: frames[0].dropFirst(Self.topic.count), as: UTF8.self))
+            let publisher = ServiceName(
+                rawValue: String(decoding: frames[0].dropFirst(Self.topic.count), as: UTF8.self))
         else { return nil }
-        self.init(publisher: publisher, position: Position(epoch: frames[1].integer(at: 1), seq: frames[1].integer(at: 9)))
+        self.init(
+            publisher: publisher, position: Position(epoch: frames[1].integer(at: 1), seq: frames[1].integer(at: 9)))
     }
 }
 
 extension [UInt8] {
     package mutating func appendInteger(_ value: UInt64) {
-        for shift in stride(from: 56, through: 0, by: -8) { self.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
+        for shift in stride(from: 56, through: 0, by: -8) {
+            self.append(UInt8(truncatingIfNeeded: value >> UInt64(shift)))
+        }
     }
 
     package func integer(at offset: Int) -> UInt64 {

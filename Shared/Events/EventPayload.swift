@@ -9,7 +9,8 @@ extension Event {
         _ payload: some EventPayload, tenant: String, room: String = "", publisher: ServiceName, time: Timestamp = .now
     ) {
         self.init(
-            id: ULID(at: time), type: Swift.type(of: payload).type, tenant: tenant, room: room, publisher: publisher, time: time,
+            id: ULID(at: time), type: Swift.type(of: payload).type, tenant: tenant, room: room, publisher: publisher,
+            time: time,
             data: JSON.encode(payload))
     }
 

@@ -26,15 +26,6 @@ public enum JSON: Sendable, Hashable {
         try JSONDecoder().decode(type, from: Data(bytes))
     }
 
-    /// Reads one JSON value; `nil` when the bytes are not JSON.
-    public init?(parsing bytes: [UInt8]) {
-        // `try?`: that it is not JSON is all that the caller can say.
-        guard let value = try? Self.decode(JSON.self, from: bytes) else { return nil }
-        self = value
-    }
-
-    public var bytes: [UInt8] { Self.encode(self) }
-
     public subscript(key: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
         return members[key]
@@ -80,7 +71,8 @@ public enum JSON: Sendable, Hashable {
 extension JSON: Codable {
     public init(from decoder: any Decoder) throws {
         if let keyed = try? decoder.container(keyedBy: MemberKey.self) {
-            self = .object(try keyed.allKeys.reduce(into: [:]) { $0[$1.stringValue] = try keyed.decode(JSON.self, forKey: $1) })
+            self = .object(
+                try keyed.allKeys.reduce(into: [:]) { $0[$1.stringValue] = try keyed.decode(JSON.self, forKey: $1) })
             return
         }
         if var unkeyed = try? decoder.unkeyedContainer() {
@@ -138,7 +130,8 @@ extension JSON: Codable {
     }
 }
 
-extension JSON: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral, ExpressibleByNilLiteral,
+extension JSON: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
+    ExpressibleByNilLiteral,
     ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByFloatLiteral
 {
     public init(stringLiteral value: String) { self = .string(value) }

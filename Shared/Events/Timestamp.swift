@@ -16,10 +16,13 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
     public var seconds: Int64 { self.milliseconds / 1000 }
 
     /// ISO 8601 with milliseconds and `Z` (Source Saver, WAVE).
-    public var iso8601: String { self.date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)) }
+    public var iso8601: String {
+        let fraction = String(1000 + self.milliseconds.modulo(1000)).dropFirst()
+        return "\(self.dateAndTime).\(fraction)Z"
+    }
 
     /// RFC 3339 in whole seconds with `Z` (Astro, Grimnir).
-    public var rfc3339: String { self.date.formatted(Date.ISO8601FormatStyle()) }
+    public var rfc3339: String { "\(self.dateAndTime)Z" }
 
     /// Reads ISO 8601 in UTC or with an offset, with or without a fraction.
     public init?(iso8601 text: String) {
@@ -47,6 +50,42 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
 
     public static func - (left: Timestamp, right: Timestamp) -> Duration {
         .milliseconds(left.milliseconds - right.milliseconds)
+    }
+}
+
+extension Timestamp {
+    /// `2024-01-15T16:30:00`. Whole numbers all the way: through `Date`, a fraction of .123 comes out as .122.
+    private var dateAndTime: String {
+        let seconds = self.milliseconds.dividedDown(by: 1000)
+        let date = Self.date(ofDay: seconds.dividedDown(by: 86_400))
+        let time = seconds.modulo(86_400)
+        let two = { (value: Int64) in value < 10 ? "0\(value)" : "\(value)" }
+        let year = String(repeating: "0", count: max(0, 4 - String(date.year).count)) + String(date.year)
+        return
+            "\(year)-\(two(date.month))-\(two(date.day))T\(two(time / 3600)):\(two(time / 60 % 60)):\(two(time % 60))"
+    }
+
+    /// The Gregorian date of a day counted from 1970, by eras of 400 years that begin on 1 March
+    /// (howardhinnant.github.io/date_algorithms.html, `civil_from_days`).
+    private static func date(ofDay days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let shifted = days + 719_468
+        let era = shifted.dividedDown(by: 146_097)
+        let dayOfEra = shifted.modulo(146_097)
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthFromMarch = (5 * dayOfYear + 2) / 153
+        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        return (year, month, dayOfYear - (153 * monthFromMarch + 2) / 5 + 1)
+    }
+}
+
+extension Int64 {
+    fileprivate func dividedDown(by divisor: Int64) -> Int64 { (self - self.modulo(divisor)) / divisor }
+
+    fileprivate func modulo(_ divisor: Int64) -> Int64 {
+        let rest = self % divisor
+        return rest < 0 ? rest + divisor : rest
     }
 }
 

@@ -6,15 +6,15 @@ final class WebSocketClientHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     /// Items that came and promises of items to come; one of the two is empty.
-    private struct Line<Item: Sendable> {
+    private final class Line<Item: Sendable> {
         var items = CircularBuffer<Item>()
         var waiting: [EventLoopPromise<Item>] = []
 
-        mutating func put(_ item: Item) {
+        func put(_ item: Item) {
             if self.waiting.isEmpty { self.items.append(item) } else { self.waiting.removeFirst().succeed(item) }
         }
 
-        mutating func fail(_ error: any Error) {
+        func fail(_ error: any Error) {
             for promise in self.waiting { promise.fail(error) }
             self.waiting = []
         }
@@ -26,9 +26,9 @@ final class WebSocketClientHandler: ChannelInboundHandler {
     private var shaken: EventLoopPromise<[String: String]>?
     private var isOpen = false
     private var message: [UInt8] = []
-    private var texts = Line<String>()
-    private var pongs = Line<[UInt8]>()
-    private var closings = Line<(code: UInt16, reason: String)>()
+    private let texts = Line<String>()
+    private let pongs = Line<[UInt8]>()
+    private let closings = Line<(code: UInt16, reason: String)>()
     private var end: (code: UInt16, reason: String)?
     private(set) var pings = 0
 
@@ -46,12 +46,12 @@ final class WebSocketClientHandler: ChannelInboundHandler {
         return promise.futureResult
     }
 
-    func nextText(within time: TimeAmount) -> EventLoopFuture<String> { self.next(\.texts, time) }
-    func nextPong(within time: TimeAmount) -> EventLoopFuture<[UInt8]> { self.next(\.pongs, time) }
+    func nextText(within time: TimeAmount) -> EventLoopFuture<String> { self.next(self.texts, time) }
+    func nextPong(within time: TimeAmount) -> EventLoopFuture<[UInt8]> { self.next(self.pongs, time) }
 
     func closing(within time: TimeAmount) -> EventLoopFuture<(code: UInt16, reason: String)> {
         if let end = self.end { return self.eventLoop.makeSucceededFuture(end) }
-        return self.next(\.closings, time)
+        return self.next(self.closings, time)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -145,20 +145,18 @@ final class WebSocketClientHandler: ChannelInboundHandler {
         self.closings.waiting = []
     }
 
-    private func next<Item>(
-        _ line: ReferenceWritableKeyPath<WebSocketClientHandler, Line<Item>>, _ time: TimeAmount
-    ) -> EventLoopFuture<Item> {
-        if let item = self[keyPath: line].items.popFirst() { return self.eventLoop.makeSucceededFuture(item) }
+    private func next<Item>(_ line: Line<Item>, _ time: TimeAmount) -> EventLoopFuture<Item> {
+        if let item = line.items.popFirst() { return self.eventLoop.makeSucceededFuture(item) }
         if let end = self.end {
             return self.eventLoop.makeFailedFuture(WebSocketClientError.closed(code: end.code, reason: end.reason))
         }
         let promise = self.eventLoop.makePromise(of: Item.self)
-        self[keyPath: line].waiting.append(promise)
+        line.waiting.append(promise)
         let result = promise.futureResult
-        let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+        let bound = NIOLoopBound(line, eventLoop: self.eventLoop)
         let timeout = self.eventLoop.scheduleTask(in: time) {
             // One that was given up must not swallow the next item.
-            bound.value[keyPath: line].waiting.removeAll { $0.futureResult === result }
+            bound.value.waiting.removeAll { $0.futureResult === result }
             promise.fail(WebSocketClientError.timedOut)
         }
         result.whenComplete { _ in timeout.cancel() }

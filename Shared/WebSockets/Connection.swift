@@ -13,7 +13,7 @@ public final class Connection {
     }
 
     public let id: ConnectionID
-    /// The owner's own object for this client.
+    /// The owner's own object for this client. Let go after `closed`.
     public var userData: AnyObject?
 
     private unowned let loop: LoopContext
@@ -110,7 +110,7 @@ public final class Connection {
 
 // What the loop does with it.
 extension Connection {
-    /// Makes one write of up to `max` bytes of what is queued. `false`: the socket is broken.
+    /// Makes one write, of whole frames up to `max` bytes together. `false`: the socket is broken.
     func write(max: Int, scratch: UnsafeMutableRawBufferPointer) -> Bool {
         guard self.state == .open || self.state == .closing, !self.queue.isEmpty, !self.socket.holdsPartialWrite else {
             // After a partial write the writable callback comes unasked.

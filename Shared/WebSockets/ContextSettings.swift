@@ -1,9 +1,7 @@
 import CLibwebsockets
 
-/// What a context is made of, in memory that lives as long as the context does.
-final class ContextSettings {
-    /// The context; libwebsockets clears it when the context is gone.
-    let context = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: 1)
+/// What a context is made of, in memory that is never freed, as the context is not.
+struct ContextSettings {
     private let protocols = UnsafeMutablePointer<lws_protocols>.allocate(capacity: 2)
     private let idlePolicy = UnsafeMutablePointer<lws_retry_bo_t>.allocate(capacity: 1)
 
@@ -22,16 +20,11 @@ final class ContextSettings {
         (self.protocols + 1).initialize(to: lws_protocols())
         // All zero: libwebsockets neither pings nor hangs up by itself.
         self.idlePolicy.initialize(to: lws_retry_bo_t())
-        self.context.initialize(to: nil)
     }
 
-    deinit {
-        self.context.deallocate()
-        self.protocols.deallocate()
-        self.idlePolicy.deallocate()
-    }
-
-    func makeContext(user: UnsafeMutableRawPointer) {
+    func makeContext(
+        eventLoop: UnsafeMutablePointer<uv_loop_t>, user: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+    ) -> OpaquePointer? {
         var info = lws_context_creation_info()
         info.port = CONTEXT_PORT_NO_LISTEN_SERVER
         info.protocols = UnsafePointer(self.protocols)
@@ -40,10 +33,12 @@ final class ContextSettings {
         info.pt_serv_buf_size = 65536
         info.gid = -1
         info.uid = -1
-        info.user = user
-        info.pcontext = self.context
-        // Without it the libuv loop stops at SIGTERM and spins. It is not called: the process keeps its own handlers.
-        info.signal_cb = { _, _ in }
-        self.context.pointee = lws_create_context(&info)
+        info.user = UnsafeMutableRawPointer(user)
+        // On a loop that it is given it installs no handlers for the process's signals, and we can stop it.
+        var loops: [UnsafeMutableRawPointer?] = [UnsafeMutableRawPointer(eventLoop)]
+        return loops.withUnsafeMutableBufferPointer { loops in
+            info.foreign_loops = loops.baseAddress
+            return lws_create_context(&info)
+        }
     }
 }

@@ -5,9 +5,7 @@ func libwebsocketsCallback(
     _ socket: OpaquePointer?, _ reason: lws_callback_reasons, _ session: UnsafeMutableRawPointer?,
     _ bytes: UnsafeMutableRawPointer?, _ count: Int
 ) -> Int32 {
-    guard let socket, let user = lws_context_user(lws_get_context(socket)),
-        let loop = Unmanaged<LibwebsocketsContext>.fromOpaque(user).takeUnretainedValue().owner
-    else { return 0 }
+    guard let socket, let loop = LibwebsocketsContext.of(socket)?.owner else { return 0 }
     let id = session?.assumingMemoryBound(to: UInt64.self)
     switch reason {
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:

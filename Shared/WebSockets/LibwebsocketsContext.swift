@@ -1,62 +1,55 @@
 import CLibwebsockets
-import Glibc
-import NIOConcurrencyHelpers
 
 /// A `struct lws_context` with one protocol and no listener, on a libuv loop of its own.
-// Everything but `wake` is used by the loop's thread alone, and by the initialiser before that thread starts; `wake` uses the
-// context under the lock of `isRunning`, which is cleared before the context is destroyed.
+///
+/// It is never destroyed: in libwebsockets 4.1 that closes a descriptor twice (lws_destroy_event_pipe, then the libuv close
+/// callback), the second time possibly another thread's. A loop lives as long as the process, so what stays behind is small.
+// Everything but `wake` is used by the loop's thread alone, and by the initialiser before that thread starts; `wake` makes the
+// one call that libwebsockets allows elsewhere, on a pointer that never changes.
 final class LibwebsocketsContext: @unchecked Sendable {
-    /// Who is told. Set by the loop's thread before it runs the loop.
+    /// Who is told. Set by the loop's thread while it runs the loop.
     unowned(unsafe) var owner: LoopContext?
 
-    private let isRunning = NIOLockedValueBox(false)
-    private let settings: ContextSettings
+    private let pointer: OpaquePointer
+    private let eventLoop: UnsafeMutablePointer<uv_loop_t>
     private let turnTimer = UnsafeMutablePointer<owned_timer>.allocate(capacity: 1)
     private let wheelTimer = UnsafeMutablePointer<owned_timer>.allocate(capacity: 1)
 
     init(receiveBufferBytes: Int) throws(WebSocketsError) {
-        self.settings = ContextSettings(receiveBufferBytes: receiveBufferBytes)
-        self.turnTimer.initialize(to: owned_timer())
-        self.wheelTimer.initialize(to: owned_timer())
-        let user = Unmanaged.passUnretained(self).toOpaque()
-        self.turnTimer.pointee.owner = user
-        self.wheelTimer.pointee.owner = user
         // Its log is of use to its developers only; what matters to us we learn from callbacks and results.
         lws_set_log_level(0, nil)
-        SignalDispositions.preserved { self.settings.makeContext(user: user) }
-        guard self.pointer != nil else { throw .contextFailed }
-        self.isRunning.withLockedValue { $0 = true }
+        self.eventLoop = .allocate(capacity: 1)
+        guard uv_loop_init(self.eventLoop) == 0 else { throw .contextFailed }
+        let user = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 1)
+        user.initialize(to: nil)
+        let settings = ContextSettings(receiveBufferBytes: receiveBufferBytes)
+        guard let pointer = settings.makeContext(eventLoop: self.eventLoop, user: user) else { throw .contextFailed }
+        self.pointer = pointer
+        // The object outlives the loop's last callback: `run` holds it.
+        user.pointee = Unmanaged.passUnretained(self).toOpaque()
+        self.turnTimer.initialize(to: owned_timer(timer: lws_sorted_usec_list_t(), owner: user.pointee))
+        self.wheelTimer.initialize(to: owned_timer(timer: lws_sorted_usec_list_t(), owner: user.pointee))
     }
 
-    deinit {
-        self.turnTimer.deallocate()
-        self.wheelTimer.deallocate()
+    /// The one that a callback is for.
+    static func of(_ socket: OpaquePointer) -> LibwebsocketsContext? {
+        lws_context_user(lws_get_context(socket))?.assumingMemoryBound(to: UnsafeMutableRawPointer?.self).pointee
+            .map { Unmanaged<LibwebsocketsContext>.fromOpaque($0).takeUnretainedValue() }
     }
-
-    /// `nil` when it is destroyed.
-    private var pointer: OpaquePointer? { self.settings.context.pointee }
 
     /// Makes the loop call `woken`. From any thread, at any time.
     func wake() {
-        self.isRunning.withLockedValue { isRunning in
-            if isRunning { lws_cancel_service(self.pointer) }
-        }
+        lws_cancel_service(self.pointer)
     }
 
-    /// Runs the loop until `stop`, then frees everything.
+    /// Runs the loop until `stop`.
     func run() {
-        let handlers = SignalDispositions.snapshot()
-        while self.isRunning.withLockedValue(\.self) { lws_service(self.pointer, 0) }
-        // Ending takes several calls: handles close, the loop ends, the context goes. The last one clears `pointer`.
-        while let pointer = self.pointer { lws_context_destroy(pointer) }
-        SignalDispositions.restoreReset(from: handlers)
+        withExtendedLifetime(self) { _ = lws_service(self.pointer, 0) }
     }
 
-    /// Ends `run`, from within a callback. Closes all connections.
+    /// Ends `run` when this turn is over. From within a callback.
     func stop() {
-        self.isRunning.withLockedValue { $0 = false }
-        // Inside a callback this only notes the wish; libwebsockets acts on it when the callback has returned.
-        lws_context_destroy(self.pointer)
+        uv_stop(self.eventLoop)
     }
 
     /// Gives a connected socket and the first bytes read from it to libwebsockets, which closes it if it fails.

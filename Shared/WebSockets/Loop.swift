@@ -36,7 +36,7 @@ public final class Loop<Handler: LoopHandler>: Sendable {
     public var mailboxRefused: UInt64 { self.mailbox.refused }
 
     /// Gives the handler what was posted before, closes every connection (1001 where the socket takes it at once), ends the
-    /// thread. May be called again.
+    /// thread. May be called again. A loop that is not stopped runs on, whoever lets go of it.
     public func stop() async {
         self.mailbox.close()
         await self.thread.join()

@@ -21,6 +21,7 @@ public final class LoopContext {
     private var privateLog = FrameLog()
     private var dirty: [Connection] = []
     private var isTurnEndScheduled = false
+    private var isStopping = false
     private var wheel: TimerWheel<TimerKey>
     private var wheelScheduled: UInt64?
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: writeBytesMax, alignment: 16)
@@ -107,9 +108,15 @@ extension LoopContext {
     func woken() {
         self.scheduleTurnEnd()
         guard self.drain() else { return }
+        self.isStopping = true
         for connection in self.connections.values { connection.close(code: 1001, reason: "going away") }
         self.flush()
-        self.libwebsockets.stop()
+        for connection in self.connections.values { connection.drop() }
+        self.stopIfDone()
+    }
+
+    private func stopIfDone() {
+        if self.isStopping, self.connections.isEmpty { self.libwebsockets.stop() }
     }
 
     /// Header lines for the 101 of the connection that is being adopted.
@@ -158,6 +165,9 @@ extension LoopContext {
         connection.closed()
         self.scheduleTurnEnd()
         self.handler.closed(connection)
+        // The owner's object may refer to the connection in turn.
+        connection.userData = nil
+        self.stopIfDone()
     }
 
     /// `false`: the connection is broken.

@@ -2,7 +2,7 @@
 public protocol LoopHandler: AnyObject, SendableMetatype {
     associatedtype Message: Sendable
 
-    /// Comes first, once.
+    /// Comes first, once. The loop outlives its handler's last callback and holds the handler, so hold it `unowned`.
     func attached(to loop: LoopContext)
     /// Everything that was posted since the last time, in order.
     func received(_ messages: [Message])

@@ -1,22 +1,29 @@
 /// What one connection still has to send: ranges of frame logs, in order, adjacent ones merged.
+///
+/// It gives whole frames only: between two writes libwebsockets may put a pong, and what is left may be discarded.
 struct OutboundQueue {
     private struct Run {
         let chunk: FrameChunk
-        var offset: Int
+        let offset: Int
         var count: Int
         var frames: Int
     }
+
+    /// Up to where frames are merged.
+    private static let runBytesMax = 64 * 1024
 
     private var runs: [Run] = []
     private(set) var bytes = 0
     private(set) var frames = 0
 
-    var isEmpty: Bool { self.bytes == 0 }
+    var isEmpty: Bool { self.runs.isEmpty }
 
     mutating func append(_ range: FrameRange) {
         self.bytes += range.count
         self.frames += 1
-        if let last = self.runs.last, last.chunk === range.chunk, last.offset + last.count == range.offset {
+        if let last = self.runs.last, last.chunk === range.chunk, last.offset + last.count == range.offset,
+            last.count + range.count <= Self.runBytesMax
+        {
             self.runs[self.runs.count - 1].count += range.count
             self.runs[self.runs.count - 1].frames += 1
         } else {
@@ -24,51 +31,42 @@ struct OutboundQueue {
         }
     }
 
-    /// Takes up to `max` bytes off the front and shows them in one piece: where they lie if that is in one run, else gathered in
-    /// `scratch`, which holds at least `max` bytes.
+    /// Takes whole frames off the front, as many as fit into `max` bytes but at least one, and shows them in one piece: where
+    /// they lie if that is in one run, else gathered in `scratch`, which holds at least `max` bytes.
     mutating func take<Result>(
         max: Int, scratch: UnsafeMutableRawBufferPointer, _ body: (UnsafeMutableRawBufferPointer) -> Result
     ) -> Result? {
         guard let first = self.runs.first else { return nil }
-        if first.count >= max || self.runs.count == 1 {
-            let count = min(first.count, max)
-            // The local copy of the run keeps the chunk alive while its bytes are shown.
-            self.remove(count)
-            return withExtendedLifetime(first) { body(first.chunk[first.offset, count]) }
+        var count = 1
+        var bytes = first.count
+        while count < self.runs.count, bytes + self.runs[count].count <= max {
+            bytes += self.runs[count].count
+            count += 1
         }
-        return body(self.gather(max, scratch))
+        defer { self.remove(count) }
+        if count == 1 { return body(first.chunk[first.offset, first.count]) }
+        return body(self.gather(count, scratch))
     }
 
     mutating func removeAll() {
         self = OutboundQueue()
     }
 
-    private mutating func gather(_ max: Int, _ scratch: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer
-    {
+    private func gather(_ count: Int, _ scratch: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer {
         var filled = 0
-        for run in self.runs where filled < max {
-            let count = min(run.count, max - filled)
-            let space = UnsafeMutableRawBufferPointer(rebasing: scratch[filled...])
-            space.copyMemory(from: UnsafeRawBufferPointer(run.chunk[run.offset, count]))
-            filled += count
+        for run in self.runs[..<count] {
+            UnsafeMutableRawBufferPointer(rebasing: scratch[filled...])
+                .copyMemory(from: UnsafeRawBufferPointer(run.chunk[run.offset, run.count]))
+            filled += run.count
         }
-        self.remove(filled)
         return UnsafeMutableRawBufferPointer(rebasing: scratch[..<filled])
     }
 
     private mutating func remove(_ count: Int) {
-        self.bytes -= count
-        var left = count
-        var finished = 0
-        while finished < self.runs.count, self.runs[finished].count <= left {
-            left -= self.runs[finished].count
-            self.frames -= self.runs[finished].frames
-            finished += 1
+        for run in self.runs[..<count] {
+            self.bytes -= run.count
+            self.frames -= run.frames
         }
-        if left > 0 {
-            self.runs[finished].offset += left
-            self.runs[finished].count -= left
-        }
-        self.runs.removeFirst(finished)
+        self.runs.removeFirst(count)
     }
 }

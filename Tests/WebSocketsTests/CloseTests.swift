@@ -1,5 +1,6 @@
 import TestSupport
 import Testing
+import Threads
 import WebSockets
 
 @Suite struct CloseTests {
@@ -41,13 +42,26 @@ import WebSockets
             })
     }
 
-    @Test func `a close in opened and one when the turn ends arrive`() async throws {
+    @Test func `a close when a turn ends arrives`() async throws {
         try await TestServer.with { server in
             let client = try await server.connect()
             await server.ask { handler in
                 handler.onTurnEnd = { $0.connections.first?.close(code: 4004, reason: "by turn") }
             }
             #expect(try await client.closing() == (4004, "by turn"))
+        }
+    }
+
+    @Test func `a connection can be closed or dropped as it opens`() async throws {
+        try await TestServer.with { server in
+            await server.ask { $0.onOpen = { $0.close(code: 4009, reason: "full") } }
+            let closed = try await server.connect()
+            #expect(try await closed.closing() == (4009, "full"))
+            await server.ask { $0.onOpen = { $0.drop() } }
+            let dropped = try await server.connect()
+            #expect(try await dropped.closeCode() == 1006)
+            #expect(await server.eventually { $0.connections.isEmpty })
+            #expect(server.journal.drain() == ["opened", "closed", "opened", "closed"])
         }
     }
 

@@ -1,5 +1,6 @@
 import TestSupport
 import Testing
+import Threads
 import WebSockets
 
 @Suite struct LoopTests {

@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test(arguments: [1, 3, 10, 100, 4096])
-    func `bytes come out in order whatever the size of the pieces`(max: Int) {
+    func `whole frames come out in order whatever the size of the pieces`(max: Int) {
         var logs = [FrameLog(), FrameLog()]
         var queue = OutboundQueue()
         var expected: [UInt8] = []
@@ -34,7 +34,7 @@ import Testing
         #expect(queue.frames == 100)
         var taken: [UInt8] = []
         while let piece = queue.take(max: max, scratch: self.scratch, { [UInt8]($0) }) {
-            #expect(piece.count <= max)
+            #expect(Self.isWholeFrames(piece))
             taken += piece
         }
         #expect(taken == expected)
@@ -70,5 +70,25 @@ import Testing
         queues[1].removeAll()
         #expect(chunk == nil)
         self.scratch.deallocate()
+    }
+
+    @Test func `a frame that is bigger than a piece is taken alone and whole`() {
+        var log = FrameLog()
+        var queue = OutboundQueue()
+        for count in [3, 100_000, 3] { queue.append(log.append(.text, [UInt8](repeating: 1, count: count))) }
+        var counts: [Int] = []
+        while let count = queue.take(max: 4096, scratch: self.scratch, \.count) { counts.append(count) }
+        #expect(counts == [5, 100_010, 5])
+        self.scratch.deallocate()
+    }
+
+    /// Of payloads below 126 bytes.
+    private static func isWholeFrames(_ bytes: [UInt8]) -> Bool {
+        var position = 0
+        while position + 1 < bytes.count {
+            guard bytes[position] == 0x81 else { return false }
+            position += 2 + Int(bytes[position + 1])
+        }
+        return position == bytes.count
     }
 }

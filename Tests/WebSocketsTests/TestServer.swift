@@ -8,7 +8,8 @@ import WebSockets
 final class TestHandler: LoopHandler {
     typealias Message = @Sendable (TestHandler) -> Void
 
-    private(set) var loop: LoopContext?
+    private(set) weak var loop: LoopContext?
+    var onOpen: (Connection) -> Void = { _ in }
     private(set) var connections: [Connection] = []
     private let journal: Mailbox<String>
     private let onText: @Sendable (TestHandler, [UInt8], Connection) -> Void
@@ -31,6 +32,7 @@ final class TestHandler: LoopHandler {
     func opened(_ connection: Connection) {
         self.connections.append(connection)
         self.journal.post("opened")
+        self.onOpen(connection)
     }
 
     func text(_ bytes: [UInt8], from connection: Connection) {
@@ -142,7 +144,7 @@ struct TestServer {
         return false
     }
 
-    private static func listen() -> (descriptor: Int32, port: Int) {
+    static func listen() -> (descriptor: Int32, port: Int) {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -158,7 +160,7 @@ struct TestServer {
         return (descriptor, Int(UInt16(bigEndian: address.sin_port)))
     }
 
-    private static func readHead(_ descriptor: Int32) -> (head: String, leftover: [UInt8]) {
+    static func readHead(_ descriptor: Int32) -> (head: String, leftover: [UInt8]) {
         var received: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {

@@ -1,0 +1,46 @@
+public import Events
+
+/// StreamElements Astro's dialect (docs/dialects/astro.md): topics and rooms, a credential with every subscription.
+public struct Astro: Dialect {
+    public let profile = DialectProfile(
+        name: .astro, paths: ["/astro", "/ws"], listener: 1, ownsRoot: true, messageBytesMax: 64 * 1024,
+        messageRate: RateLimit(burst: 100, perSecond: 10), pingInterval: .seconds(30), silenceMax: .seconds(70),
+        silenceClose: Closing(1008, "heartbeat timeout"), attemptRate: RateLimit(burst: 30, perSecond: 10),
+        attemptRefusal: .tooManyAttempts, drainRefusal: .json(502, ["error": "the server is shutting down"]))
+
+    public init() {}
+
+    public func admit(_ request: UpgradeRequest) -> Admission { .open(nil) }
+
+    public func makeSession(_ request: UpgradeRequest, principal: Principal?) -> any DialectSession {
+        AstroSession(reconnectToken: request.query("reconnect_token"))
+    }
+
+    public func project(_ event: Event) -> [Projection] {
+        guard Self.topics[event.type.name] != nil else { return [] }
+        let room = event.roomOrTenant
+        var keys = [filterKey(event.type.name, room)]
+        // Who asks for a topic of the channel's stations or cameras without a room gets those of the whole channel.
+        if room != event.tenant { keys.append(filterKey(event.type.name, event.tenant)) }
+        return [
+            Projection(keys: keys) {
+                var frame: [UInt8] = []
+                frame.reserveCapacity(event.data.count + 200)
+                frame.append(
+                    text:
+                        "{\"id\":\"\(event.id.text)\",\"ts\":\"\(event.time.rfc3339)\",\"type\":\"message\",\"topic\":")
+                frame.append(quoted: event.type.name)
+                frame.append(text: ",\"room\":")
+                frame.append(quoted: room)
+                frame.append(text: ",\"data\":")
+                frame += event.data
+                frame.append(text: "}")
+                return frame
+            }
+        ]
+    }
+
+    /// By topic, which is the type's name.
+    static let topics: [String: CatalogueEntry] = Dictionary(
+        uniqueKeysWithValues: Catalogue.shown.map { ($0.type.name, $0) })
+}

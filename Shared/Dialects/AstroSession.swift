@@ -1,0 +1,153 @@
+import Events
+
+/// One Astro connection: its subscriptions, each with the credential that it was made with.
+struct AstroSession: DialectSession {
+    private static let subscriptionsMax = 256
+    private static let authorizationMax = Duration.seconds(5)
+
+    private let reconnectToken: String?
+    private var subscriptions: [Subscription: Principal] = [:]
+    /// The subscribe whose credential is being verified.
+    private var pending: Pending?
+
+    init(reconnectToken: String?) { self.reconnectToken = reconnectToken }
+
+    mutating func opened(at now: Timestamp) -> [SessionAction] {
+        guard self.reconnectToken == nil else { return [.close(Closing(1008, "invalid reconnect token"))] }
+        return [
+            AstroReply.send(
+                type: "welcome", ["message": "Welcome to Astro", "client_id": .string(ULID(at: now).text)], at: now)
+        ]
+    }
+
+    mutating func received(_ text: [UInt8], at now: Timestamp) -> [SessionAction] {
+        switch AstroCommand.parse(text) {
+        case .failure(let problem):
+            return [AstroReply.error(problem.error, problem.message, nonce: problem.nonce, at: now)]
+        case .success(.subscribe(let request)):
+            let deadline = now + Self.authorizationMax
+            self.pending = Pending(request: request, deadline: deadline)
+            return [.wake(at: self.nextWake ?? deadline), .verify(request.credential)]
+        case .success(.unsubscribe(let topic, let room, let nonce)):
+            return self.unsubscribe(topic: topic, room: room, nonce: nonce, at: now)
+        }
+    }
+
+    /// Binary frames are ignored, says the protocol.
+    mutating func receivedBinary(_ bytes: [UInt8], at now: Timestamp) -> [SessionAction] { [] }
+
+    mutating func exceededRate(at now: Timestamp) -> [SessionAction] {
+        [AstroReply.error("rate_limit_exceeded", "too many commands", nonce: nil, at: now)]
+    }
+
+    mutating func verified(_ result: Result<Principal, VerificationFailure>, at now: Timestamp) -> [SessionAction] {
+        // Without one, its deadline has passed and was answered.
+        guard let pending = self.pending else { return [] }
+        self.pending = nil
+        let nonce = pending.request.nonce
+        switch result {
+        case .failure(.invalid):
+            return [AstroReply.error("err_unauthorized", "the token is not valid", nonce: nonce, at: now)]
+        case .failure(.unavailable): return [Self.deadlineExceeded(nonce: nonce, at: now)]
+        case .success(let principal): return self.subscribe(pending.request, as: principal, at: now)
+        }
+    }
+
+    mutating func woke(at now: Timestamp) -> [SessionAction] {
+        var actions: [SessionAction] = []
+        if let pending = self.pending, pending.deadline <= now {
+            self.pending = nil
+            actions.append(Self.deadlineExceeded(nonce: pending.request.nonce, at: now))
+        }
+        let expired = self.subscriptions.filter { $0.value.isExpired(at: now) }.keys.sorted { $0.key < $1.key }
+        for subscription in expired {
+            self.subscriptions[subscription] = nil
+            let details: JSON = ["topic": .string(subscription.topic), "room": .string(subscription.room)]
+            actions += [
+                .unsubscribe([subscription.key], tenant: subscription.tenant),
+                AstroReply.error("err_unauthorized", "the token has expired", details: details, nonce: nil, at: now),
+            ]
+        }
+        if let next = self.nextWake { actions.append(.wake(at: next)) }
+        return actions
+    }
+
+    private mutating func subscribe(
+        _ request: AstroCommand.Subscribe, as principal: Principal, at now: Timestamp
+    ) -> [SessionAction] {
+        guard let room = request.canonicalRoom(for: principal) else {
+            let text = "the token grants no access to this topic and room"
+            return [AstroReply.error("err_unauthorized", text, nonce: request.nonce, at: now)]
+        }
+        let subscription = Subscription(topic: request.topic.type.name, room: room, tenant: principal.tenant)
+        guard self.subscriptions[subscription] != nil || self.subscriptions.count < Self.subscriptionsMax else {
+            let text = "limit exceeded: \(Self.subscriptionsMax) subscriptions"
+            return [AstroReply.error("err_bad_request", text, nonce: request.nonce, at: now)]
+        }
+        self.subscriptions[subscription] = principal
+        var actions = [
+            AstroReply.success(
+                "successfully subscribed to topic", topic: subscription.topic, room: room, nonce: request.nonce, at: now
+            ),
+            .subscribe([subscription.key], as: principal),
+        ]
+        if let next = self.nextWake { actions.append(.wake(at: next)) }
+        return actions
+    }
+
+    private mutating func unsubscribe(topic: String, room: String, nonce: String?, at now: Timestamp) -> [SessionAction]
+    {
+        let dropped = self.subscriptions.filter { held, principal in
+            held.topic == topic
+                && (room.isEmpty || held.room == room || held.room == principal.tenant && principal.isNamed(room))
+        }.keys.sorted { $0.key < $1.key }
+        for subscription in dropped { self.subscriptions[subscription] = nil }
+        let canonical = room.isEmpty ? "" : dropped.first?.room ?? room
+        return dropped.map { .unsubscribe([$0.key], tenant: $0.tenant) } + [
+            AstroReply.success(
+                "successfully unsubscribed from topic", topic: topic, room: canonical, nonce: nonce, at: now)
+        ]
+    }
+
+    private var nextWake: Timestamp? {
+        (self.subscriptions.values.compactMap(\.expires) + [self.pending?.deadline].compactMap(\.self)).min()
+    }
+
+    private static func deadlineExceeded(nonce: String?, at now: Timestamp) -> SessionAction {
+        AstroReply.error("err_deadline_exceeded", "authorization timed out", nonce: nonce, at: now)
+    }
+
+    private struct Subscription: Hashable {
+        let topic: String
+        let room: String
+        /// Tokens of several channels may meet on one connection.
+        let tenant: String
+
+        var key: String { filterKey(self.topic, self.room) }
+    }
+
+    private struct Pending {
+        let request: AstroCommand.Subscribe
+        let deadline: Timestamp
+    }
+}
+
+extension Principal {
+    func isExpired(at now: Timestamp) -> Bool { self.expires.map { $0 <= now } ?? false }
+
+    /// Whether a channel's name means this one; names are compared in lower case.
+    fileprivate func isNamed(_ room: String) -> Bool { room.lowercased() == self.name.lowercased() }
+}
+
+extension AstroCommand.Subscribe {
+    /// The room's id, or `nil` if this principal may not have the topic there. No room, its tenant and its own name all mean its
+    /// channel. Other rooms are the entities of a topic that has such, and not other channels.
+    fileprivate func canonicalRoom(for principal: Principal) -> String? {
+        if let scope = self.topic.scope, !principal.scopes.contains(scope) { return nil }
+        if self.room.isEmpty || self.room == principal.tenant || principal.isNamed(self.room) {
+            return principal.tenant
+        }
+        guard self.topic.room != .channel, self.topic.room != .none else { return nil }
+        return principal.maySee(self.topic, room: self.room) ? self.room : nil
+    }
+}

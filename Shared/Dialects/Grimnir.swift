@@ -1,0 +1,56 @@
+public import Events
+
+/// Grimnir Radio's dialect (docs/dialects/grimnir.md): the types are in the URL, and the client has nothing more to say.
+public struct Grimnir: Dialect {
+    public let profile = DialectProfile(
+        name: .grimnir, paths: ["/api/v1/events"], listener: 3, ownsRoot: false, messageBytesMax: 4096,
+        messageRate: nil,
+        pingInterval: .seconds(30), silenceMax: .seconds(90), silenceClose: nil, beatInterval: .seconds(15),
+        connectionsMax: 10_000, connectionsRefusal: .json(503, ["error": "connection_limit_reached"]),
+        attemptRate: .rolling(100, per: .seconds(60)),
+        attemptRefusal: .json(429, ["error": "rate_limited"], headers: ["Retry-After": "60"]))
+
+    public init() {}
+
+    public func admit(_ request: UpgradeRequest) -> Admission {
+        let unauthorized = HTTPRefusal.json(401, ["error": "unauthorized"], headers: ["WWW-Authenticate": "Bearer"])
+        guard let token = request.headers["x-api-key"] ?? request.bearer ?? request.query("token"), !token.isEmpty
+        else {
+            return .refuse(unauthorized)
+        }
+        return .verify(Credential(token), refusal: unauthorized)
+    }
+
+    public func makeSession(_ request: UpgradeRequest, principal: Principal?) -> any DialectSession {
+        guard let principal else { preconditionFailure("a Grimnir connection opens with a principal") }
+        return GrimnirSession(types: Self.types(asked: request.query("types") ?? ""), principal: principal)
+    }
+
+    public func project(_ event: Event) -> [Projection] {
+        guard let name = Self.names[event.type] else { return [] }
+        return [
+            Projection(keys: [name]) {
+                var frame: [UInt8] = []
+                frame.reserveCapacity(event.data.count + name.utf8.count + 32)
+                frame.append(text: "{\"type\":")
+                frame.append(quoted: name)
+                frame.append(text: ",\"payload\":")
+                frame += event.data
+                frame.append(text: "}")
+                return frame
+            }
+        ]
+    }
+
+    static let names: [EventType: String] = Dictionary(
+        uniqueKeysWithValues: Catalogue.shown.map { ($0.type, $0.type.name(without: "radio")) })
+
+    private static let known = Set(Self.names.values)
+
+    /// The known ones of a list separated by commas; the default for an empty list.
+    static func types(asked: String) -> [String] {
+        let names = asked.split(separator: ",").map { String($0).trimmed }.filter { !$0.isEmpty }
+        guard !names.isEmpty else { return ["now_playing", "health"] }
+        return names.filter(Self.known.contains).unique
+    }
+}

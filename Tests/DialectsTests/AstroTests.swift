@@ -1,0 +1,278 @@
+import Events
+import Testing
+
+@testable import Dialects
+
+@Suite struct AstroTests {
+    private let dialect = Astro()
+
+    @Test func `every connection opens; credentials come later`() {
+        #expect(
+            self.dialect.admit(UpgradeRequest(path: "/", remoteAddress: "203.0.113.7", isLoopback: false)) == .open(nil)
+        )
+    }
+
+    @Test func `a message has all fields, and its room is the event's or the channel`() {
+        let keys: Set<String> = [filterKey("channel.tips", "acme"), filterKey("performance.update", "acme")]
+        for type in ["channel.tips", "performance.update"] {
+            let event = Event.sample(EventType(type))
+            let expected: JSON = [
+                "id": .string(event.id.text), "ts": "2024-01-15T16:30:00Z", "type": "message", "topic": .string(type),
+                "room": "acme", "data": ["a": 1],
+            ]
+            #expect(delivered(self.dialect.project(event), holding: keys) == [expected])
+        }
+    }
+
+    @Test func `a station's event is found by its station and by the channel, never by another station`() {
+        let projections = self.dialect.project(.sample("radio.now_playing", room: "s\"1"))
+        #expect(
+            delivered(projections, holding: [filterKey("radio.now_playing", "s\"1")]).map { $0["room"] } == ["s\"1"])
+        #expect(
+            delivered(projections, holding: [filterKey("radio.now_playing", "acme")]).map { $0["room"] } == ["s\"1"])
+        #expect(delivered(projections, holding: [filterKey("radio.now_playing", "s2")]).isEmpty)
+    }
+
+    @Test func `a topic does not answer to the topics below it`() {
+        let projections = self.dialect.project(.sample("channel.tips.moderation"))
+        #expect(delivered(projections, holding: [filterKey("channel.tips", "acme")]).isEmpty)
+    }
+
+    @Test func `the limits are the contract's`() {
+        let profile = self.dialect.profile
+        #expect(profile.messageRate == RateLimit(burst: 100, perSecond: 10))
+        #expect(profile.silenceMax == .seconds(70))
+        #expect(profile.silenceClose?.code == 1008)
+        #expect(profile.drainRefusal.status == 502)
+        #expect(profile.attemptRefusal.status == 429)
+        #expect(profile.attemptRefusal.headers["Retry-After"] == "2")
+    }
+}
+
+@Suite struct AstroSessionTests {
+    private let session = Conversation(Astro())
+    private let channel = Principal.user(tenant: "YOUR_CHANNEL_ID")
+
+    private func subscribe(
+        _ topic: String = "channel.tips", room: String? = nil, as principal: Principal? = nil, nonce: String = "n1",
+        at now: Timestamp = .noon
+    ) -> [SessionAction] {
+        var data: [String: JSON] = ["topic": .string(topic), "token": "t", "token_type": "jwt"]
+        data["room"] = room.map(JSON.string)
+        _ = self.session.receive(["type": "subscribe", "nonce": .string(nonce), "data": .object(data)], at: now)
+        return self.session.verified(.success(principal ?? self.channel), at: now)
+    }
+
+    @Test func `the welcome comes at once`() {
+        let frame = self.session.opened().frames.first
+        #expect(frame?["type"] == "welcome")
+        #expect(frame?["ts"] == "2024-01-15T16:30:00Z")
+        #expect(ULID(text: frame?["id"]?.string ?? "") != nil)
+        #expect(ULID(text: frame?["data"]?["client_id"]?.string ?? "") != nil)
+        #expect(frame?["data"]?["message"]?.string != nil)
+    }
+
+    @Test(arguments: ["", "x", "a.b.c"])
+    func `a reconnect token is answered with a close and no welcome`(token: String) {
+        let session = Conversation(Astro(), query: [("reconnect_token", token)])
+        #expect(session.opened() == [.close(Closing(1008, "invalid reconnect token"))])
+    }
+
+    @Test(arguments: [
+        ("subscribe", CredentialKind.jwt, "YOUR_JWT_TOKEN"), ("subscribe-oauth2", .oauth2, "YOUR_OAUTH2_TOKEN"),
+    ])
+    func `the documented subscribe is verified, then confirmed before the first message`(
+        name: String, kind: CredentialKind, token: String
+    ) throws {
+        let message = try fixtureJSON(.astro, name)
+        let asked = self.session.receive(try fixture(.astro, name))
+        #expect(asked == [.wake(at: .noon + .seconds(5)), .verify(Credential(token, kind: kind))])
+        let actions = self.session.verified(.success(self.channel))
+        let frame = try #require(actions.first?.frame)
+        #expect(frame["type"] == "response")
+        #expect(frame["nonce"] == message["nonce"])
+        #expect(frame["error"] == nil)
+        #expect(
+            frame["data"] == [
+                "message": "successfully subscribed to topic", "topic": "channel.activities", "room": "YOUR_CHANNEL_ID",
+            ])
+        #expect(
+            actions.dropFirst() == [.subscribe([filterKey("channel.activities", "YOUR_CHANNEL_ID")], as: self.channel)])
+    }
+
+    @Test(arguments: [("oauth", CredentialKind.oauth2), ("oauth2", .oauth2), ("apikey", .apiKey), ("jwt", .jwt)])
+    func `each token type is a kind of credential`(name: String, kind: CredentialKind) {
+        let data: JSON = ["topic": "channel.tips", "token": "t", "token_type": .string(name)]
+        #expect(self.session.receive(["type": "subscribe", "data": data]).last == .verify(Credential("t", kind: kind)))
+    }
+
+    @Test(arguments: ["unsubscribe", "unsubscribe-all"])
+    func `the documented unsubscribe drops the room`(name: String) throws {
+        _ = self.subscribe("channel.activities")
+        let message = try fixtureJSON(.astro, name)
+        let actions = self.session.receive(try fixture(.astro, name))
+        let key = filterKey("channel.activities", "YOUR_CHANNEL_ID")
+        #expect(actions.first == .unsubscribe([key], tenant: "YOUR_CHANNEL_ID"))
+        let frame = try #require(actions.last?.frame)
+        #expect(frame["nonce"] == message["nonce"])
+        #expect(frame["error"] == nil)
+        #expect(
+            frame["data"] == [
+                "message": "successfully unsubscribed from topic", "topic": "channel.activities",
+                "room": message["data"]?["room"] ?? "",
+            ])
+        #expect(self.session.receive(try fixture(.astro, name)).count == 1)
+    }
+
+    @Test func `without a room every room of the topic goes, and no other topic`() {
+        _ = self.subscribe("radio.health", room: "s1")
+        _ = self.subscribe("radio.health", room: "s2")
+        _ = self.subscribe("radio.now_playing", room: "s1")
+        let actions = self.session.receive(["type": "unsubscribe", "data": ["topic": "radio.health", "room": ""]])
+        #expect(
+            actions.dropLast() == [
+                .unsubscribe([filterKey("radio.health", "s1")], tenant: "YOUR_CHANNEL_ID"),
+                .unsubscribe([filterKey("radio.health", "s2")], tenant: "YOUR_CHANNEL_ID"),
+            ])
+    }
+
+    @Test(
+        arguments: [
+            ("channel.tips", nil, "YOUR_CHANNEL_ID"), ("channel.tips", "", "YOUR_CHANNEL_ID"),
+            ("channel.tips", "YOUR_CHANNEL_ID", "YOUR_CHANNEL_ID"), ("channel.tips", "ann", "YOUR_CHANNEL_ID"),
+            ("channel.tips", "other", nil), ("performance.update", "other", nil),
+            ("performance.update", nil, "YOUR_CHANNEL_ID"),
+            ("radio.now_playing", "s1", "s1"), ("radio.now_playing", "s9", nil), ("camera.metrics", "cam_1", "cam_1"),
+            ("stream.started", nil, "YOUR_CHANNEL_ID"),
+        ] as [(String, String?, String?)])
+    func `a room is resolved to its id or denied`(topic: String, room: String?, canonical: String?) {
+        let principal = Principal.user(tenant: "YOUR_CHANNEL_ID", stations: ["s1"])
+        let frame = self.subscribe(topic, room: room, as: principal).frames.first
+        #expect(frame?["data"]?["room"]?.string == canonical)
+        #expect(frame?["error"]?.string == (canonical == nil ? "err_unauthorized" : nil))
+        #expect(frame?["nonce"] == "n1")
+    }
+
+    @Test(arguments: [
+        ("channel.tips", "tips:read", true), ("channel.tips", "activities:read", false),
+        ("channel.chatstats", "", true),
+        ("channel.tips.moderation", "tips:read", false), ("channel.tips.moderation", "tips:*", true),
+        ("channel.contests", "", true), ("obs.sceneChanged", "overlays:read", false),
+    ])
+    func `a topic needs its scope`(topic: String, claim: String, isGranted: Bool) {
+        let principal = Principal.user(tenant: "YOUR_CHANNEL_ID", scopes: Scopes(claim: claim))
+        let error = self.subscribe(topic, as: principal).frames.first?["error"]
+        #expect(error == (isGranted ? nil : "err_unauthorized"))
+    }
+
+    @Test func `a bad token is unauthorized, an unverifiable one is worth a retry`() {
+        let message: JSON = [
+            "type": "subscribe", "nonce": "n", "data": ["topic": "channel.tips", "token": "t", "token_type": "jwt"],
+        ]
+        _ = self.session.receive(message)
+        var frame = self.session.verified(.failure(.invalid(reason: "expired"))).frames.first
+        #expect(frame?["error"] == "err_unauthorized")
+        #expect(frame?["nonce"] == "n")
+        _ = self.session.receive(message)
+        frame = self.session.verified(.failure(.unavailable)).frames.first
+        #expect(frame?["error"] == "err_deadline_exceeded")
+    }
+
+    @Test func `after five seconds the authorization is over, and a late answer is not heard`() {
+        _ = self.session.receive([
+            "type": "subscribe", "nonce": "n", "data": ["topic": "channel.tips", "token": "t", "token_type": "jwt"],
+        ])
+        #expect(self.session.wake(at: .noon + .milliseconds(4999)).frames.isEmpty)
+        let frame = self.session.wake(at: .noon + .seconds(5)).frames.first
+        #expect(frame?["error"] == "err_deadline_exceeded")
+        #expect(frame?["nonce"] == "n")
+        #expect(self.session.verified(.success(self.channel)).isEmpty)
+    }
+
+    @Test func `a repeated subscribe succeeds and refreshes the token`() {
+        _ = self.subscribe(as: .user(tenant: "c", expires: .noon + .seconds(60)))
+        let fresh = Principal.user(tenant: "c", expires: .noon + .seconds(600))
+        let actions = self.subscribe(as: fresh)
+        #expect(actions.frames.first?["error"] == nil)
+        #expect(
+            actions.dropFirst() == [
+                .subscribe([filterKey("channel.tips", "c")], as: fresh), .wake(at: .noon + .seconds(600)),
+            ])
+        #expect(self.session.wake(at: .noon + .seconds(60)).frames.isEmpty)
+    }
+
+    @Test func `an expired token drops its subscription with a nonce-less error, the others stay`() throws {
+        _ = self.subscribe("channel.tips", as: .user(tenant: "c", expires: .noon + .seconds(60)))
+        let later = self.subscribe("channel.contests", as: .user(tenant: "c", expires: .noon + .seconds(90)))
+        #expect(later.last == .wake(at: .noon + .seconds(60)))
+        let actions = self.session.wake(at: .noon + .seconds(60))
+        #expect(actions.first == .unsubscribe([filterKey("channel.tips", "c")], tenant: "c"))
+        let frame = try #require(actions.frames.first)
+        #expect(frame["error"] == "err_unauthorized")
+        #expect(frame["nonce"] == nil)
+        #expect(frame["data"]?["topic"] == "channel.tips")
+        #expect(frame["data"]?["room"] == "c")
+        #expect(actions.last == .wake(at: .noon + .seconds(90)))
+        #expect(actions.count == 3)
+    }
+
+    @Test func `there is room for 256 subscriptions`() {
+        for index in 0..<256 { #expect(self.subscribe("camera.metrics", room: "cam_\(index)").count == 2) }
+        #expect(self.subscribe("camera.metrics", room: "cam_256").frames.first?["error"] == "err_bad_request")
+        #expect(self.subscribe("camera.metrics", room: "cam_7").frames.first?["error"] == nil)
+        _ = self.session.receive(["type": "unsubscribe", "data": ["topic": "camera.metrics", "room": "cam_7"]])
+        #expect(self.subscribe("camera.metrics", room: "cam_256").frames.first?["error"] == nil)
+    }
+
+    @Test(arguments: [
+        ("", "err_bad_request"), ("{", "err_bad_request"), ("[]", "err_bad_request"), ("7", "err_bad_request"),
+        ("{}", "err_bad_request"), (#"{"type":7}"#, "err_bad_request"),
+        (#"{"type":"authenticate"}"#, "invalid_message_type"),
+        (#"{"type":"subscribe"}"#, "err_bad_request"), (#"{"type":"subscribe","data":[]}"#, "err_bad_request"),
+        (
+            #"{"type":"subscribe","nonce":7,"data":{"topic":"channel.tips","token":"t","token_type":"jwt"}}"#,
+            "err_bad_request"
+        ),
+        (#"{"type":"subscribe","data":{"topic":"channel.nothing","token":"t","token_type":"jwt"}}"#, "err_bad_request"),
+        (#"{"type":"subscribe","data":{"topic":"channel.*","token":"t","token_type":"jwt"}}"#, "err_bad_request"),
+        (#"{"type":"subscribe","data":{"topic":"auth.revoked","token":"t","token_type":"jwt"}}"#, "err_bad_request"),
+        (
+            #"{"type":"subscribe","data":{"topic":"channel.tips","room":7,"token":"t","token_type":"jwt"}}"#,
+            "err_bad_request"
+        ),
+        (#"{"type":"subscribe","data":{"topic":"channel.tips","token_type":"jwt"}}"#, "err_bad_request"),
+        (#"{"type":"subscribe","data":{"topic":"channel.tips","token":"","token_type":"jwt"}}"#, "err_bad_request"),
+        (#"{"type":"subscribe","data":{"topic":"channel.tips","token":7,"token_type":"jwt"}}"#, "err_bad_request"),
+        (#"{"type":"subscribe","data":{"topic":"channel.tips","token":"t"}}"#, "err_bad_request"),
+        (#"{"type":"subscribe","data":{"topic":"channel.tips","token":"t","token_type":"magic"}}"#, "err_bad_request"),
+        (#"{"type":"unsubscribe","data":{"topic":"nothing"}}"#, "err_bad_request"),
+        (#"{"type":"subscribe","nonce":"\#(String(repeating: "n", count: 129))","data":{}}"#, "err_bad_request"),
+        (
+            #"{"type":"subscribe","data":{"topic":"channel.tips","token":"\#(String(repeating: "t", count: 4097))","token_type":"jwt"}}"#,
+            "err_bad_request"
+        ),
+        (
+            #"{"type":"unsubscribe","data":{"topic":"channel.tips","room":"\#(String(repeating: "r", count: 129))"}}"#,
+            "err_bad_request"
+        ),
+    ])
+    func `a bad command gets its error and closes nothing`(text: String, error: String) {
+        let actions = self.session.receive(text)
+        #expect(actions.count == 1)
+        #expect(actions.frames.first?["error"] == .string(error))
+        #expect(actions.frames.first?["type"] == "response")
+        #expect(actions.frames.first?["data"]?["message"]?.string != nil)
+    }
+
+    @Test func `an error repeats the nonce that the command had, and has none otherwise`() {
+        #expect(self.session.receive(#"{"type":"x","nonce":"n7"}"#).frames.first?["nonce"] == "n7")
+        #expect(self.session.receive(#"{"type":"x"}"#).frames.first?["nonce"] == nil)
+        #expect(self.session.exceedRate().frames.first?["nonce"] == nil)
+        #expect(self.session.exceedRate().frames.first?["error"] == "rate_limit_exceeded")
+    }
+
+    @Test func `binary frames are ignored, and a shutdown closes with 1001`() {
+        #expect(self.session.receiveBinary().isEmpty)
+        #expect(self.session.drain().closing?.code == 1001)
+    }
+}
