@@ -1,1 +1,55 @@
-@main struct Placeholder { static func main() {} }
+import Access
+import ArgumentParser
+import Bus
+import Configuration
+import Dialects
+import Events
+import Hummingbird
+import ServiceKit
+
+/// The edge: takes events from the bus and gives them to WebSocket clients, in the dialect that each of them speaks.
+@main
+struct Gateway: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gateway", abstract: "Serves the suite's events to WebSocket clients of five dialects.")
+
+    @Option(help: "Event loops, one thread each.")
+    var loops: Int?
+
+    func run() async {
+        let loops = self.loops
+        await ServiceProcess.run("gateway") { process in
+            let config = try GatewayConfig(process.config, loops: loops)
+            let bus = BusConfig(process.config, portsBase: try process.config.portsBase())
+            let commands = CommandClient(endpoints: bus.endpoints, logger: process.logger)
+            let verifier = CredentialVerifier(commands: commands, logger: process.logger)
+            let proxies = TrustedProxies(process.config)
+            let enquiries = Enquiries(commands: commands, verifier: verifier)
+            let census = Census()
+            let edge = try Edge(config: config, census: census, enquiries: enquiries, logger: process.logger)
+            let doorman = Doorman(census: census, verifier: verifier, proxies: proxies)
+            let acceptor = try Acceptor(config: config, doorman: doorman, edge: edge, logger: process.logger)
+            let subscriber = Subscriber(publishers: bus.endpoints, logger: process.logger) { events in
+                if events.contains(where: { $0.type == CredentialRevoked.type }) { enquiries.ask(.forget) }
+                edge.deliver(events)
+            }
+
+            let readiness = Readiness()
+            for publisher in ServiceName.publishers {
+                readiness.require("bus.\(publisher.rawValue)") { subscriber.state(of: publisher).isHeard }
+            }
+            readiness.require("auth-keys") { verifier.hasKeys }
+            let reporter = PeriodicDuty(every: .seconds(2)) {
+                let report = ReportProcess(
+                    process: .gateway, instance: config.instance, pid: ProcessIdentifier.own, isReady: readiness.isReady,
+                    dependencies: readiness.dependencies, gauges: ["connections": Double(census.total)])
+                // `try?`: the monitor may be away; it hears the next report.
+                _ = try? await commands.call(report, timeout: .seconds(1))
+            }
+            let keyRefresh = PeriodicDuty(every: CredentialVerifier.refreshInterval) { await verifier.refresh() }
+            let operators = OperatorsAPI.application(
+                config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies, edge: edge)
+            return [commands, enquiries, subscriber, reporter, keyRefresh, operators, EdgeService(edge: edge, acceptor: acceptor)]
+        }
+    }
+}

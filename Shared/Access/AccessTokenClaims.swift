@@ -35,8 +35,9 @@ public struct AccessTokenClaims: JWTPayload {
         self.iss = IssuerClaim(value: issuer)
         self.sub = SubjectClaim(value: principal.subject)
         self.aud = AudienceClaim(value: [Self.audience])
-        self.exp = ExpirationClaim(value: expires)
-        self.iat = IssuedAtClaim(value: issued)
+        // Whole seconds: some libraries read nothing else.
+        self.exp = ExpirationClaim(value: Date(timeIntervalSince1970: expires.timeIntervalSince1970.rounded(.up)))
+        self.iat = IssuedAtClaim(value: Date(timeIntervalSince1970: issued.timeIntervalSince1970.rounded(.down)))
         self.jti = IDClaim(value: id)
         self.scope = principal.scopes.claim
         self.tenant = principal.tenant

@@ -102,6 +102,9 @@ public actor CredentialVerifier {
         }
     }
 
+    /// Whether access tokens can be verified, with auth there or not.
+    public nonisolated var hasKeys: Bool { self.reached.withLockedValue { $0 } != nil }
+
     /// Whether auth answered lately.
     public nonisolated var isAuthReachable: Bool {
         self.reached.withLockedValue { $0 }.map { ContinuousClock.now - $0 < Self.refreshInterval * 2 } ?? false

@@ -60,6 +60,12 @@ public final class EventWriter: Service, Sendable {
     /// Whether this process holds the lock and can write.
     public var isActive: Bool { self.state.withLockedValue { if case .active = $0.phase { true } else { false } } }
 
+    /// Whether another process is the writer, as far as this one knows.
+    public var isStandby: Bool { self.state.withLockedValue { if case .standby = $0.phase { true } else { false } } }
+
+    /// How many mutations wait.
+    var queued: Int { self.state.withLockedValue { $0.queue.count } }
+
     /// The log's epoch and end as of the last commit; `nil` until it was read, and while standing by.
     public var head: Position? { self.state.withLockedValue { $0.head } }
 

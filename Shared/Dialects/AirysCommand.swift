@@ -69,7 +69,8 @@ enum AirysCommand {
             return .subscribe(events: events, cameras: cameras, envelope)
         case "heartbeat", "ping":
             return .beat(
-                timestamp: message["timestamp"].flatMap { $0.double == nil && $0.string == nil ? nil : $0 }, envelope)
+                timestamp: message["timestamp"].flatMap { $0.double == nil && $0.string == nil ? .none : .some($0) },
+                envelope)
         default: throw AirysProblem("UNKNOWN_TYPE", "Unknown type")
         }
     }
@@ -81,7 +82,7 @@ enum AirysCommand {
         guard let camera = message["camera_id"]?.string, 1...Self.nameMax ~= camera.utf8.count else {
             throw AirysProblem("INVALID_MESSAGE", "camera_id must be a string of 1 to \(Self.nameMax) bytes")
         }
-        let settings = message["settings"].flatMap { $0 == .null ? nil : $0 }
+        let settings = message["settings"].flatMap { $0 == .null ? .none : .some($0) }
         if action == .setQuality || settings != nil {
             guard let members = settings?.object, !members.isEmpty, members.allSatisfy(Self.isValid) else {
                 throw AirysProblem("INVALID_SETTINGS", "settings are missing or out of range")

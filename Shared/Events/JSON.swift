@@ -26,15 +26,6 @@ public enum JSON: Sendable, Hashable {
         try JSONDecoder().decode(type, from: Data(bytes))
     }
 
-    /// Reads one JSON value; `nil` when the bytes are not JSON.
-    public init?(parsing bytes: [UInt8]) {
-        // `try?`: that it is not JSON is all that the caller can say.
-        guard let value = try? Self.decode(JSON.self, from: bytes) else { return nil }
-        self = value
-    }
-
-    public var bytes: [UInt8] { Self.encode(self) }
-
     public subscript(key: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
         return members[key]

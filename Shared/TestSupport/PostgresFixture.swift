@@ -69,7 +69,9 @@ public final class PostgresFixture: Sendable {
             [ "$line" = stop ] || rm -rf "$2"
             """
         let input = Pipe()
-        let process = Self.process(Self.asServerUser + ["/bin/sh", "-c", script, "sh", self.binaries, self.directory])
+        // Not sh: we spawn from a thread that blocks SIGCHLD, which a child inherits, and dash waits for that signal.
+        let process = Self.process(
+            Self.asServerUser + ["/bin/bash", "-c", script, "bash", self.binaries, self.directory])
         process.standardInput = input
         try process.run()
         self.keeper.withLockedValue { $0 = (process, input) }

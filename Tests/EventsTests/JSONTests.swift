@@ -8,7 +8,11 @@ import Testing
             ("9223372036854775807", .integer(.max)),
             ("\"\"", ""), (#""\u00e9\"\\\/\n""#, "é\"\\/\n"), ("[]", []), ("{}", [:]),
             (" [1, \"a\", null] ", [1, "a", nil]),
-            (#"{"a":{"b":[true]}}"#, ["a": ["b": [true]]]), ("1e3", 1000), (#""\ud83d\ude00""#, "😀"),
+            (#"{"a":{"b":[true]}}"#, ["a": ["b": [true]]]), ("1e3", 1000), ("1.0", 1), ("-0.25e-2", -0.0025),
+            ("1e300", 1e300), ("99999999999999999999", 99999999999999999999.0),
+            ("-9223372036854775808", .integer(.min)),
+            (#"{"a":1,"a":2}"#, ["a": 2]), ("[[],{},[{}]]", [[], [:], [[:]]]), (#""\b\f\r\t""#, "\u{8}\u{C}\r\t"),
+            (#""\ud83d\ude00""#, "😀"),
         ] as [(String, JSON)])
     func `a value is read, and read back when written`(text: String, value: JSON) {
         #expect(JSON(parsing: Array(text.utf8)) == value)
@@ -16,7 +20,9 @@ import Testing
     }
 
     @Test(arguments: [
-        "", " ", "{", "}", "{\"a\"}", "{'a':1}", "nul", "NaN", "Infinity", "1e999", "\"a", "\"\u{1}\"", "{} {}", "01",
+        "", " ", "{", "}", "[1,]", "[,1]", "{\"a\":1,}", "[1 2]", "{\"a\" 1}", "-", "1.", ".5", "1e", "+1", "--1",
+        "tru", "[1", #""\u00g0""#, #""\ud83d\u0041""#, #""\udc00""#,
+        "{\"a\"}", "{'a':1}", "nul", "NaN", "Infinity", "1e999", "\"a", "\"\u{1}\"", "{} {}", "1 1", "01",
         #""\ud83d""#, #""\x""#, "\u{FEFF}x",
     ])
     func `what is no JSON is not read`(text: String) {
@@ -39,7 +45,26 @@ import Testing
             Array(String(repeating: "[", count: depth).utf8) + Array(String(repeating: "]", count: depth).utf8)
         }
         #expect(JSON(parsing: nested(100_000)) == nil)
-        #expect(JSON(parsing: nested(50)) != nil)
+        #expect(JSON(parsing: nested(128)) != nil)
+        #expect(JSON(parsing: nested(129)) == nil)
+    }
+
+    @Test(
+        arguments: [
+            ["b": [1, -2, nil, true], "a": "\"\\/\u{1}é"], [], [:], 1.5, 1e300, .number(1e20), .integer(.min), "",
+        ] as [JSON])
+    func `a value is written as the library writes it`(value: JSON) throws {
+        #expect(value.bytes == JSON.encode(value) || JSON(parsing: value.bytes) == JSON(parsing: JSON.encode(value)))
+        #expect(try JSON.decode(JSON.self, from: value.bytes) == value)
+    }
+
+    @Test func `what is no number is written as null`() {
+        #expect(JSON.array([.number(.infinity), .number(.nan)]).bytes == Array("[null,null]".utf8))
+    }
+
+    @Test func `a megabyte of small values is read without delay`() {
+        let text = Array("[\(String(repeating: "1,", count: 500_000))1]".utf8)
+        #expect(JSON(parsing: text)?.array?.count == 500_001)
     }
 
     @Test func `members by kind`() {

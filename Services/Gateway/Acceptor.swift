@@ -1,0 +1,165 @@
+import Dialects
+import Events
+import Logging
+import Metrics
+import Threads
+import WebSockets
+
+/// The edge's listeners. Reads each request's head, has it judged, answers refusals as complete HTTP/1.1 responses, and hands
+/// accepted upgrades to a loop.
+final class Acceptor: Sendable {
+    private struct Listener: Sendable {
+        /// Its place after the edge's first port.
+        let place: Int
+        let socket: TCPSocket
+    }
+
+    private let listeners: [Listener]
+    private let doorman: Doorman
+    private let edge: Edge
+    private let logger: Logger
+
+    /// From the connection to the end of its request head (DESIGN, *The gateway*).
+    private static let headTimeout = Duration.seconds(5)
+    private static let farewellTimeout = Duration.seconds(2)
+    private static let exhaustedPause = Duration.milliseconds(100)
+
+    /// Binds the listeners, one a dialect. Throws when a port is taken.
+    init(config: GatewayConfig, doorman: Doorman, edge: Edge, logger: Logger) throws {
+        self.doorman = doorman
+        self.edge = edge
+        self.logger = logger
+        self.listeners = try (0..<DialectRegistry.all.count).flatMap { place in
+            let port = config.edgePort + place
+            let main = Listener(place: place, socket: try TCPSocket.listen(host: config.edgeHost, port: port))
+            guard config.edgeHost == "127.0.0.1" else { return [main] }
+            // `localhost` is ::1 first for many clients; a machine without IPv6 does without.
+            let other = try? TCPSocket.listen(host: "::1", port: port)
+            return [main] + (other.map { [Listener(place: place, socket: $0)] } ?? [])
+        }
+    }
+
+    func beginDraining() { self.doorman.census.beginDraining() }
+
+    /// Accepts until it is cancelled.
+    func run() async throws {
+        await withDiscardingTaskGroup { group in
+            for listener in self.listeners { group.addTask { await self.serve(listener) } }
+        }
+        for listener in self.listeners { listener.socket.close() }
+    }
+
+    private func serve(_ listener: Listener) async {
+        await withDiscardingTaskGroup { group in
+            while await SocketPoller.shared.wait(for: listener.socket.descriptor, .readable) == .ready {
+                accepting: while !Task.isCancelled {
+                    switch listener.socket.accept() {
+                    case .socket(let socket, let peer):
+                        group.addTask { await self.greet(socket, listener.place, peer) }
+                    case .none: break accepting
+                    case .exhausted:
+                        self.logger.warning("No descriptors left; connections wait")
+                        // `try?`: a cancelled sleep ends the loops above.
+                        try? await Task.sleep(for: Self.exhaustedPause)
+                        break accepting
+                    }
+                }
+            }
+        }
+    }
+
+    private func greet(_ socket: TCPSocket, _ listener: Int, _ peer: String) async {
+        switch await self.readHead(socket) {
+        case .gone: socket.close()
+        case .refuse(let refusal): await self.refuse(socket, refusal)
+        case .head(let head):
+            switch await self.doorman.judge(head, listener: listener, peer: peer) {
+            case .refuse(let refusal): await self.refuse(socket, refusal)
+            case .open(let dialect, let request, let principal):
+                await self.hand(socket, head, Arrived(dialect: dialect, request: request, principal: principal))
+            }
+        }
+    }
+
+    private enum Greeting {
+        case head(RequestHead)
+        case refuse(HTTPRefusal)
+        case gone
+    }
+
+    private func readHead(_ socket: TCPSocket) async -> Greeting {
+        let deadline = ContinuousClock.now + Self.headTimeout
+        var bytes: [UInt8] = []
+        while true {
+            switch socket.read(upTo: 4096) {
+            case .ended: return .gone
+            case .bytes(let more): bytes += more
+            case .wait:
+                switch await SocketPoller.shared.wait(for: socket.descriptor, .readable, timeout: deadline - .now) {
+                case .ready: continue
+                case .timedOut: return .refuse(Doorman.json(408, "The request took too long"))
+                case .cancelled: return .gone
+                }
+            }
+            switch RequestHead.parse(bytes) {
+            case .complete(let head): return .head(head)
+            case .malformed: return .refuse(Doorman.json(400, "Not an HTTP/1.1 request"))
+            case .incomplete where bytes.count > RequestHead.bytesMax:
+                return .refuse(Doorman.json(431, "The request head is too long"))
+            case .incomplete: continue
+            }
+        }
+    }
+
+    private struct Arrived {
+        let dialect: Int
+        let request: UpgradeRequest
+        let principal: Principal?
+    }
+
+    private func hand(_ socket: TCPSocket, _ head: RequestHead, _ arrived: Arrived) async {
+        let profile = DialectRegistry.all[arrived.dialect].profile
+        let upgrade = Upgrade(
+            descriptor: socket.descriptor, key: head.headers["sec-websocket-key"] ?? "", leftover: head.leftover,
+            messageBytesMax: profile.messageBytesMax)
+        let arrival = Arrival(
+            upgrade: upgrade, dialect: arrived.dialect, request: arrived.request, principal: arrived.principal)
+        guard !self.edge.adopt(arrival) else { return }
+        self.doorman.census.leave(profile.name)
+        await self.refuse(socket, profile.connectionsRefusal)
+    }
+
+    private func refuse(_ socket: TCPSocket, _ refusal: HTTPRefusal) async {
+        Counter(label: "gateway_refusals_total", dimensions: [("status", "\(refusal.status)")]).increment()
+        let deadline = ContinuousClock.now + Self.farewellTimeout
+        await socket.write(refusal.bytes, by: deadline)
+        await socket.closeGracefully(by: deadline)
+    }
+}
+
+extension HTTPRefusal {
+    /// The complete response.
+    fileprivate var bytes: [UInt8] {
+        let fields = self.headers.merging(["Content-Length": "\(self.body.utf8.count)"]) { $1 }
+        let connection = self.headers["Connection"] == nil ? "Connection: close\r\n" : ""
+        let lines = fields.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)\r\n" }.joined()
+        return Array("HTTP/1.1 \(self.status) \(self.reason)\r\n\(lines)\(connection)\r\n\(self.body)".utf8)
+    }
+
+    private var reason: String {
+        switch self.status {
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 426: "Upgrade Required"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        default: "Refused"
+        }
+    }
+}

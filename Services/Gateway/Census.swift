@@ -1,0 +1,83 @@
+import Dialects
+import Events
+import Metrics
+import NIOConcurrencyHelpers
+
+/// Who is connected to this gateway, over all loops: per dialect, per key or account, and how often each address tried.
+final class Census: Sendable {
+    private struct State {
+        var clients: [DialectName: Int] = [:]
+        var seats: [String: Int] = [:]
+        var attempts: [Attempt: RateLimiter] = [:]
+        var isDraining = false
+    }
+
+    private struct Attempt: Hashable {
+        let dialect: DialectName
+        let address: String
+    }
+
+    private let state = NIOLockedValueBox(State())
+    private let gauges = Dictionary(
+        uniqueKeysWithValues: DialectName.allCases.map { ($0, Gauge(label: "gateway_clients", dimensions: [("dialect", $0.rawValue)])) })
+
+    /// Addresses that are remembered; beyond, all are forgotten at once.
+    private static let addressesMax = 50_000
+
+    var total: Int { self.state.withLockedValue { $0.clients.values.reduce(0, +) } }
+
+    var isDraining: Bool { self.state.withLockedValue { $0.isDraining } }
+
+    func beginDraining() { self.state.withLockedValue { $0.isDraining = true } }
+
+    /// Counts one connection attempt; `false`: too many from that address.
+    func attempt(_ profile: DialectProfile, from address: String) -> Bool {
+        guard let limit = profile.attemptRate else { return true }
+        let attempt = Attempt(dialect: profile.name, address: address)
+        return self.state.withLockedValue { state in
+            if state.attempts.count >= Self.addressesMax { state.attempts.removeAll() }
+            var limiter = state.attempts[attempt] ?? RateLimiter(limit, at: .now)
+            defer { state.attempts[attempt] = limiter }
+            return limiter.take(at: .now)
+        }
+    }
+
+    /// Counts one more client; `false`: the dialect's limit is reached.
+    func enter(_ profile: DialectProfile) -> Bool {
+        let count = self.state.withLockedValue { state -> Int? in
+            let count = state.clients[profile.name, default: 0]
+            if let max = profile.connectionsMax, count >= max { return nil }
+            state.clients[profile.name] = count + 1
+            return count + 1
+        }
+        guard let count else { return false }
+        self.gauges[profile.name]?.record(count)
+        return true
+    }
+
+    func leave(_ dialect: DialectName) {
+        let count = self.state.withLockedValue { state -> Int in
+            let count = state.clients[dialect, default: 1] - 1
+            state.clients[dialect] = count
+            return count
+        }
+        self.gauges[dialect]?.record(count)
+    }
+
+    /// Takes a seat of a key or account; `false`: none is free on this gateway.
+    func take(_ seat: Seat) -> Bool {
+        self.state.withLockedValue { state in
+            let taken = state.seats[seat.owner, default: 0]
+            guard taken < seat.max else { return false }
+            state.seats[seat.owner] = taken + 1
+            return true
+        }
+    }
+
+    func giveBack(_ seat: Seat) {
+        self.state.withLockedValue { state in
+            let taken = state.seats[seat.owner, default: 1] - 1
+            state.seats[seat.owner] = taken > 0 ? taken : nil
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import Access
+import Dialects
+import Events
+import HummingbirdCore
+import Metrics
+import ServiceKit
+
+/// Decides what becomes of a request at the edge: a dialect's upgrade, or a complete refusal.
+struct Doorman: Sendable {
+    enum Verdict {
+        /// `dialect` is a place in the registry. A client was counted; whoever drops the connection says so to the census.
+        case open(dialect: Int, UpgradeRequest, Principal?)
+        case refuse(HTTPRefusal)
+    }
+
+    let census: Census
+    let verifier: CredentialVerifier
+    let proxies: TrustedProxies
+
+    private static let accepted = Counter(label: "gateway_upgrades_total")
+
+    /// - Parameter listener: the listener's place after the edge's first port.
+    func judge(_ head: RequestHead, listener: Int, peer: String) async -> Verdict {
+        let address = self.proxies.client(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
+        let uri = URI(head.target)
+        let request = UpgradeRequest(
+            path: uri.path, query: uri.queryParameters.map { (String($0.key), String($0.value)) }, headers: head.headers,
+            remoteAddress: address, isLoopback: TrustedProxies.isLoopback(address))
+        guard let dialect = DialectRegistry.route(request, listener: listener),
+            let place = DialectRegistry.all.firstIndex(where: { $0.profile.name == dialect.profile.name })
+        else { return .refuse(Self.notFound(uri.path)) }
+        if let refusal = Self.handshakeProblem(head) { return .refuse(refusal) }
+        guard !self.census.isDraining else { return .refuse(dialect.profile.drainRefusal) }
+        guard self.census.attempt(dialect.profile, from: address) else { return .refuse(dialect.profile.attemptRefusal) }
+        let principal: Principal?
+        switch dialect.admit(request) {
+        case .refuse(let refusal): return .refuse(refusal)
+        case .open(let known): principal = known
+        case .verify(let credential, let refusal):
+            switch await self.verifier.result(for: credential, remoteAddress: address) {
+            case .success(let verified): principal = verified
+            case .failure(.invalid): return .refuse(refusal)
+            case .failure(.unavailable): return .refuse(dialect.profile.unverifiedRefusal)
+            }
+        }
+        guard self.census.enter(dialect.profile) else { return .refuse(dialect.profile.connectionsRefusal) }
+        Self.accepted.increment()
+        return .open(dialect: place, request, principal)
+    }
+
+    /// What is wrong with an upgrade by RFC 6455 §4.2.1; `nil`: nothing.
+    private static func handshakeProblem(_ head: RequestHead) -> HTTPRefusal? {
+        guard head.header("upgrade", contains: "websocket"), head.header("connection", contains: "upgrade") else {
+            return Self.json(
+                426, "This is a WebSocket endpoint; the REST resources are served by the services' own ports",
+                ["Upgrade": "websocket", "Connection": "Upgrade"])
+        }
+        guard head.method == "GET" else { return Self.json(405, "An upgrade is a GET", ["Allow": "GET"]) }
+        guard head.headers["sec-websocket-version"] == "13" else {
+            return Self.json(426, "WebSocket version 13 is needed", ["Upgrade": "websocket", "Sec-WebSocket-Version": "13"])
+        }
+        guard let key = head.headers["sec-websocket-key"], key.utf8.count == 24, key.hasSuffix("==") else {
+            return Self.json(400, "Sec-WebSocket-Key must be 16 bytes in base 64")
+        }
+        return nil
+    }
+
+    /// Says who owns a path that is not the gateway's (docs/dialects/README.md §2).
+    private static func notFound(_ path: String) -> HTTPRefusal {
+        let owners: [(prefix: String, service: String)] = [
+            ("/api/v1/streams", "stream-metrics"), ("/v1/streams", "stream-metrics"), ("/kappa/v2", "stream-metrics"),
+            ("/api/v1/auth", "auth"), ("/v1/auth", "auth"), ("/v1/tokens", "auth"), ("/oauth2", "auth"), ("/.well-known", "auth"),
+            ("/api/v1", "radio-playout"), ("/v1/cameras", "camera-events"),
+            ("/api/health", "performance-monitor"), ("/api/ready", "performance-monitor"),
+            ("/api/config", "performance-monitor"), ("/api/performance", "performance-monitor"),
+            ("/api/system", "performance-monitor"), ("/api", "obs-bridge"),
+        ]
+        let owner = owners.first { path == $0.prefix || path.hasPrefix($0.prefix + "/") }
+        guard let owner else { return Self.json(404, "No such path") }
+        return Self.json(404, "This path is served by \(owner.service), on its own port or behind the load balancer")
+    }
+
+    static func json(_ status: Int, _ message: String, _ headers: [String: String] = [:]) -> HTTPRefusal {
+        let body = String(decoding: JSON.object(["error": .string(message)]).bytes, as: UTF8.self)
+        return HTTPRefusal(status, headers: headers.merging(["Content-Type": "application/json"]) { own, _ in own }, body: body)
+    }
+}

@@ -1,0 +1,94 @@
+import Dialects
+import Events
+import Logging
+import NIOConcurrencyHelpers
+import ServiceLifecycle
+import WebSockets
+
+/// The loops together: spreads connections over them, hands each the events, and drains them at the end.
+final class Edge: Sendable {
+    private let loops: [Loop<EdgeHandler>]
+    private let census: Census
+    private let next = NIOLockedValueBox(0)
+    private let logger: Logger
+
+    private static let mailboxMax = 100_000
+    /// How long clients have to go when the gateway drains; within the 10 s that a process has.
+    private static let drainMax = Duration.seconds(6)
+
+    init(config: GatewayConfig, census: Census, enquiries: Enquiries, logger: Logger) throws {
+        self.census = census
+        self.logger = logger
+        self.loops = try (1...config.loops).map { number in
+            // A loop's handler posts into the loop that holds it, which exists once this returns.
+            let own = NIOLockedValueBox<Loop<EdgeHandler>?>(nil)
+            let loop = try Loop<EdgeHandler>(
+                name: "loop-\(number)", mailboxCapacity: Self.mailboxMax, logger: logger
+            ) {
+                EdgeHandler(census: census, enquiries: enquiries, logger: logger) { message in
+                    _ = own.withLockedValue { $0 }?.post(message)
+                }
+            }
+            own.withLockedValue { $0 = loop }
+            return loop
+        }
+    }
+
+    /// Hands an accepted connection to a loop. `false`: that loop cannot take it.
+    func adopt(_ arrival: Arrival) -> Bool {
+        let place = self.next.withLockedValue { next in
+            next = (next + 1) % self.loops.count
+            return next
+        }
+        return self.loops[place].post(.adopt(arrival))
+    }
+
+    /// Called on the subscriber's thread with events in order.
+    func deliver(_ events: [Event]) {
+        for loop in self.loops where !loop.post(.events(events)) {
+            self.logger.error("A loop's mailbox is full; events were lost", metadata: ["events": "\(events.count)"])
+        }
+    }
+
+    /// Everybody who is connected.
+    func describe() async -> [ClientDescription] {
+        var all: [ClientDescription] = []
+        for loop in self.loops {
+            all += await withCheckedContinuation { continuation in
+                let isTaken = loop.post(.describe { continuation.resume(returning: $0) })
+                if !isTaken { continuation.resume(returning: []) }
+            }
+        }
+        return all
+    }
+
+    /// Says goodbye to every client as its contract asks, and ends the loops when all have gone or the time is over.
+    func drain() async {
+        for loop in self.loops { _ = loop.post(.drain) }
+        let deadline = ContinuousClock.now + Self.drainMax
+        while self.census.total > 0, ContinuousClock.now < deadline {
+            // `try?`: a cancelled sleep means that there is no more time.
+            guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { break }
+        }
+        for loop in self.loops { await loop.stop() }
+    }
+}
+
+/// Accepts connections until shutdown, then drains: new upgrades are refused as each contract says while the old ones go.
+struct EdgeService: Service {
+    let edge: Edge
+    let acceptor: Acceptor
+
+    func run() async throws {
+        await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.acceptor.run() }
+            // `try?`: it throws when it is cancelled, and then there is nothing left to wait for.
+            try? await gracefulShutdown()
+            self.acceptor.beginDraining()
+            await self.edge.drain()
+            group.cancelAll()
+            // `try?`: whatever the acceptor ended with, the process ends.
+            while (try? await group.next()) != nil {}
+        }
+    }
+}

@@ -1,0 +1,295 @@
+import Dialects
+import Events
+import Logging
+import Metrics
+import WebSockets
+
+/// The gateway's work on one loop: adopts connections, runs their sessions, and gives events to whom they concern.
+final class EdgeHandler: LoopHandler {
+    typealias Message = EdgeMessage
+
+    private let census: Census
+    private let enquiries: Enquiries
+    private let logger: Logger
+    /// Posts into this loop's own mailbox.
+    private let post: Enquiries.Answer
+    private let dialects = DialectRegistry.all
+    private var loop: LoopContext?
+    private var clients: [ConnectionID: Client] = [:]
+    private var clientsByDialect: [Int]
+    private var arrivals: [ConnectionID: Arrival] = [:]
+    private var index = SubscriptionIndex()
+    private var projection: UInt64 = 0
+    private var isDraining = false
+
+    private let deliveries: [Counter]
+    private let tooSlow = Counter(label: "gateway_slow_clients_total")
+    private let unknownTypes = Counter(label: "gateway_unknown_events_total")
+
+    private enum Timers {
+        static let ping = TimerKind(rawValue: 1)
+        static let silence = TimerKind(rawValue: 2)
+        static let beat = TimerKind(rawValue: 3)
+        static let wake = TimerKind(rawValue: 4)
+        static let later = TimerKind(rawValue: 5)
+    }
+
+    /// A client's queue (docs/dialects/README.md §3), and how long it may stay beyond it.
+    private static let queuedFramesMax = 1000
+    private static let queuedBytesMax = 4 << 20
+    private static let backlogMax = Duration.seconds(1)
+
+    init(census: Census, enquiries: Enquiries, logger: Logger, post: @escaping Enquiries.Answer) {
+        self.census = census
+        self.enquiries = enquiries
+        self.logger = logger
+        self.post = post
+        self.clientsByDialect = Array(repeating: 0, count: DialectRegistry.all.count)
+        self.deliveries = DialectRegistry.all.map {
+            Counter(label: "gateway_deliveries_total", dimensions: [("dialect", $0.profile.name.rawValue)])
+        }
+    }
+
+    // MARK: from other threads
+
+    func attached(to loop: LoopContext) { self.loop = loop }
+
+    func received(_ messages: [EdgeMessage]) {
+        for message in messages {
+            switch message {
+            case .adopt(let arrival): self.adopt(arrival)
+            case .events(let events): self.deliver(events)
+            case .verified(let id, let result):
+                self.resume(id) { client, now in client.session.verified(result, at: now) }
+            case .called(let id, let result):
+                self.resume(id) { client, now in client.session.called(result, at: now) }
+            case .drain: self.drain()
+            case .describe(let answer): answer(self.clients.values.map(\.description))
+            }
+        }
+    }
+
+    private func adopt(_ arrival: Arrival) {
+        self.arrivals[arrival.upgrade.id] = arrival
+        if self.loop?.adopt(arrival.upgrade) == nil { self.forget(arrival.upgrade.id) }
+    }
+
+    /// A connection that never opened.
+    private func forget(_ id: ConnectionID) {
+        guard let arrival = self.arrivals.removeValue(forKey: id) else { return }
+        self.census.leave(self.dialects[arrival.dialect].profile.name)
+    }
+
+    private func drain() {
+        self.isDraining = true
+        for client in self.clients.values { self.perform(client.session.drain(at: .now), for: client) }
+    }
+
+    // MARK: connections
+
+    func opened(_ connection: Connection) {
+        guard let arrival = self.arrivals.removeValue(forKey: connection.id) else { return connection.drop() }
+        let client = Client(connection, arrival: arrival, dialect: self.dialects[arrival.dialect])
+        connection.userData = client
+        self.clients[client.id] = client
+        self.clientsByDialect[client.dialect] += 1
+        connection.schedule(Timers.ping, after: client.profile.pingInterval)
+        connection.schedule(Timers.silence, after: client.profile.silenceMax)
+        if let interval = client.profile.beatInterval { connection.schedule(Timers.beat, after: interval) }
+        self.perform(client.session.opened(at: .now), for: client)
+        if self.isDraining { self.perform(client.session.drain(at: .now), for: client) }
+    }
+
+    func closed(_ connection: Connection) {
+        guard let client = self.clients.removeValue(forKey: connection.id) else { return self.forget(connection.id) }
+        for key in client.keys { self.index.remove(client, under: key) }
+        for seat in client.seats { self.census.giveBack(seat) }
+        self.clientsByDialect[client.dialect] -= 1
+        self.census.leave(client.profile.name)
+        connection.userData = nil
+    }
+
+    func text(_ bytes: [UInt8], from connection: Connection) {
+        self.heard(.text(bytes), from: connection)
+    }
+
+    func binary(_ bytes: [UInt8], from connection: Connection) {
+        self.heard(.binary(bytes), from: connection)
+    }
+
+    func ponged(_ connection: Connection) {
+        self.clients[connection.id]?.lastHeard = .now
+    }
+
+    func turnEnded() {}
+
+    private func heard(_ message: Client.Held, from connection: Connection) {
+        guard let client = self.clients[connection.id] else { return }
+        client.lastHeard = .now
+        guard client.isWaiting else { return self.handle(message, for: client) }
+        guard client.held.count < Client.heldMax else { return connection.close(code: 1008, reason: "too many messages") }
+        client.held.append(message)
+    }
+
+    private func handle(_ message: Client.Held, for client: Client) {
+        let now = Timestamp.now
+        guard client.limiter?.take(at: now) ?? true else {
+            return self.perform(client.session.exceededRate(at: now), for: client)
+        }
+        switch message {
+        case .text(let bytes): self.perform(client.session.received(bytes, at: now), for: client)
+        case .binary(let bytes): self.perform(client.session.receivedBinary(bytes, at: now), for: client)
+        }
+    }
+
+    private func resume(_ id: ConnectionID, _ answer: (Client, Timestamp) -> [SessionAction]) {
+        guard let client = self.clients[id] else { return }
+        client.isWaiting = false
+        self.perform(answer(client, .now), for: client)
+        while !client.isWaiting, !client.connection.isClosing, !client.held.isEmpty {
+            self.handle(client.held.removeFirst(), for: client)
+        }
+    }
+
+    // MARK: timers
+
+    func fired(_ timer: TimerKind, for connection: Connection) {
+        guard let client = self.clients[connection.id] else { return }
+        switch timer {
+        case Timers.ping:
+            connection.ping()
+            connection.schedule(Timers.ping, after: client.profile.pingInterval)
+        case Timers.silence: self.checkSilence(of: client)
+        case Timers.beat:
+            if let interval = client.profile.beatInterval { connection.schedule(Timers.beat, after: interval) }
+            self.perform(client.session.beat(at: .now), for: client)
+        case Timers.wake: self.perform(client.session.woke(at: .now), for: client)
+        case Timers.later: self.sendDue(to: client)
+        default: break
+        }
+    }
+
+    private func checkSilence(of client: Client) {
+        let left = client.profile.silenceMax - (ContinuousClock.now - client.lastHeard)
+        guard left <= .zero else { return client.connection.schedule(Timers.silence, after: left) }
+        if let closing = client.profile.silenceClose {
+            client.connection.close(code: closing.code, reason: closing.reason)
+        } else {
+            client.connection.drop()
+        }
+    }
+
+    private func sendDue(to client: Client) {
+        let now = Timestamp.now
+        while let next = client.later.first, next.at <= now {
+            client.later.removeFirst()
+            client.connection.send(text: next.frame)
+        }
+        if let next = client.later.first { client.connection.schedule(Timers.later, after: next.at - now) }
+    }
+
+    // MARK: what sessions want
+
+    private func perform(_ actions: [SessionAction], for client: Client) {
+        for action in actions {
+            guard !client.connection.isClosing else { return }
+            switch action {
+            case .send(let frame): client.connection.send(text: frame)
+            case .sendLater(let frame, let delay):
+                client.later.append((.now + delay, frame))
+                if client.later.count == 1 { client.connection.schedule(Timers.later, after: delay) }
+            case .subscribe(let keys, let principal): self.subscribe(client, to: keys, as: principal)
+            case .unsubscribe(let keys, let tenant): self.unsubscribe(client, from: keys, tenant: tenant)
+            case .claim(let seat): self.claim(seat, for: client)
+            case .verify(let credential):
+                client.isWaiting = true
+                self.enquiries.ask(.verify(credential, remoteAddress: client.request.remoteAddress, client.id, self.post))
+            case .call(let call):
+                client.isWaiting = true
+                self.enquiries.ask(.call(call, client.id, self.post))
+            case .wake(let moment):
+                client.connection.schedule(Timers.wake, after: max(.zero, moment - .now))
+            case .close(let closing): client.connection.close(code: closing.code, reason: closing.reason)
+            case .drop: client.connection.drop()
+            }
+        }
+    }
+
+    private func subscribe(_ client: Client, to keys: [String], as principal: Principal) {
+        client.principal = principal
+        let grant = Grant(principal)
+        for key in keys {
+            let filter = FilterKey(dialect: client.dialect, tenant: principal.tenant, key: key)
+            client.keys.insert(filter)
+            self.index.insert(client, under: filter, grant: grant)
+        }
+    }
+
+    private func unsubscribe(_ client: Client, from keys: [String], tenant: String) {
+        for key in keys {
+            let filter = FilterKey(dialect: client.dialect, tenant: tenant, key: key)
+            guard client.keys.remove(filter) != nil else { continue }
+            self.index.remove(client, under: filter)
+        }
+    }
+
+    private func claim(_ seat: Seat, for client: Client) {
+        guard !self.census.take(seat) else { return client.seats.append(seat) }
+        client.connection.send(text: seat.farewell)
+        client.connection.close(code: seat.closing.code, reason: seat.closing.reason)
+    }
+
+    // MARK: events
+
+    private func deliver(_ events: [Event]) {
+        let now = ContinuousClock.now
+        for event in events {
+            guard let entry = Catalogue.byType[event.type] else {
+                self.unknownTypes.increment()
+                continue
+            }
+            for (place, dialect) in self.dialects.enumerated() where self.clientsByDialect[place] > 0 {
+                for projection in dialect.project(event) { self.give(projection, of: event, entry, dialect: place, now) }
+            }
+        }
+    }
+
+    /// Gives one projection to everybody who holds one of its keys and may see the event.
+    private func give(
+        _ projection: Projection, of event: Event, _ entry: CatalogueEntry, dialect: Int, _ now: ContinuousClock.Instant
+    ) {
+        self.projection += 1
+        var frame: FrameRange?
+        var count = 0
+        for key in projection.keys {
+            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: event.tenant, key: key)] else { continue }
+            for (client, grant) in listeners.entries {
+                guard client.lastProjection != self.projection, grant.allows(entry, room: event.room) else { continue }
+                client.lastProjection = self.projection
+                guard let range = frame ?? self.loop?.append(projection.render()) else { return }
+                frame = range
+                self.send(range, to: client, now)
+                count += 1
+            }
+        }
+        if count > 0 { self.deliveries[dialect].increment(by: count) }
+    }
+
+    private func send(_ range: FrameRange, to client: Client, _ now: ContinuousClock.Instant) {
+        let connection = client.connection
+        if connection.queuedFrames == 0 {
+            client.backlogSince = nil
+        } else if client.backlogSince == nil {
+            client.backlogSince = now
+        }
+        if connection.queuedFrames >= Self.queuedFramesMax || connection.queuedBytes >= Self.queuedBytesMax,
+            let since = client.backlogSince, now - since > Self.backlogMax
+        {
+            self.tooSlow.increment()
+            return connection.close(
+                code: Closing.tooSlow.code, reason: Closing.tooSlow.reason, discardingQueue: true)
+        }
+        connection.send(range)
+        client.delivered += 1
+    }
+}

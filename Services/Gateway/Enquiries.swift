@@ -1,0 +1,80 @@
+import Access
+import Bus
+import Dialects
+import Events
+import ServiceLifecycle
+import WebSockets
+
+/// What loops want to know from elsewhere, asked as tasks; the answers go back into the loop's mailbox.
+final class Enquiries: Service {
+    enum Enquiry: Sendable {
+        case verify(Credential, remoteAddress: String, ConnectionID, Answer)
+        case call(CommandCall, ConnectionID, Answer)
+        /// Something was revoked: what was remembered of credentials does not count any longer.
+        case forget
+    }
+
+    /// Posts into the mailbox of the loop that asked.
+    typealias Answer = @Sendable (EdgeMessage) -> Void
+
+    private let commands: CommandClient
+    private let verifier: CredentialVerifier
+    private let stream: AsyncStream<Enquiry>
+    private let continuation: AsyncStream<Enquiry>.Continuation
+
+    /// Enquiries that wait for a task; one more is answered as unavailable.
+    private static let waitingMax = 20_000
+
+    init(commands: CommandClient, verifier: CredentialVerifier) {
+        self.commands = commands
+        self.verifier = verifier
+        (self.stream, self.continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.waitingMax))
+    }
+
+    func ask(_ enquiry: Enquiry) {
+        guard case .dropped(let dropped) = self.continuation.yield(enquiry) else { return }
+        switch dropped {
+        case .verify(_, _, let id, let answer): answer(.verified(id, .failure(.unavailable)))
+        case .call(_, let id, let answer):
+            answer(.called(id, .failure(CommandFailure(.unavailable, "The gateway is overloaded"))))
+        case .forget: break
+        }
+    }
+
+    func run() async throws {
+        await withDiscardingTaskGroup { group in
+            for await enquiry in self.stream.cancelOnGracefulShutdown() {
+                group.addTask { await self.carryOut(enquiry) }
+            }
+        }
+    }
+
+    private func carryOut(_ enquiry: Enquiry) async {
+        switch enquiry {
+        case .verify(let credential, let address, let id, let answer):
+            answer(.verified(id, await self.verifier.result(for: credential, remoteAddress: address)))
+        case .call(let call, let id, let answer):
+            do {
+                answer(.called(id, .success(try await self.commands.call(call.service, call.name, body: call.body))))
+            } catch {
+                answer(.called(id, .failure(error)))
+            }
+        case .forget: await self.verifier.forget()
+        }
+    }
+}
+
+extension CredentialVerifier {
+    /// The dialects' words for the outcome.
+    func result(for credential: Credential, remoteAddress: String) async -> Result<Principal, VerificationFailure> {
+        do {
+            return .success(
+                try await self.verify(credential.token, kind: credential.kind, remoteAddress: remoteAddress))
+        } catch {
+            switch error {
+            case .unavailable: return .failure(.unavailable)
+            case .invalid(let reason): return .failure(.invalid(reason: reason))
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+import Events
+import WebSockets
+
+/// What an event must match to reach a client.
+struct FilterKey: Hashable {
+    /// The dialect's place in the registry.
+    let dialect: Int
+    let tenant: String
+    let key: String
+}
+
+/// Who listens to what, on one loop.
+struct SubscriptionIndex {
+    /// The listeners of one key.
+    final class Listeners {
+        fileprivate(set) var entries: [(client: Client, grant: Grant)] = []
+        fileprivate var slots: [ConnectionID: Int] = [:]
+    }
+
+    private var listeners: [FilterKey: Listeners] = [:]
+
+    subscript(_ key: FilterKey) -> Listeners? { self.listeners[key] }
+
+    /// Adds a client under a key; one that is there already takes the new grant.
+    mutating func insert(_ client: Client, under key: FilterKey, grant: Grant) {
+        let listeners = self.listeners[key] ?? Listeners()
+        self.listeners[key] = listeners
+        if let slot = listeners.slots[client.id] {
+            listeners.entries[slot].grant = grant
+        } else {
+            listeners.slots[client.id] = listeners.entries.count
+            listeners.entries.append((client, grant))
+        }
+    }
+
+    mutating func remove(_ client: Client, under key: FilterKey) {
+        guard let listeners = self.listeners[key], let slot = listeners.slots.removeValue(forKey: client.id) else { return }
+        let last = listeners.entries.removeLast()
+        if last.client !== client {
+            listeners.entries[slot] = last
+            listeners.slots[last.client.id] = slot
+        }
+        if listeners.entries.isEmpty { self.listeners[key] = nil }
+    }
+}
+
+/// What a principal may see, worked out once.
+final class Grant {
+    let principal: Principal
+    private let allowed: [Bool]
+
+    init(_ principal: Principal) {
+        self.principal = principal
+        self.allowed = Catalogue.entries.map { entry in entry.scope.map(principal.scopes.contains) ?? true }
+    }
+
+    /// The tenant is right already: it is part of the key.
+    func allows(_ entry: CatalogueEntry, room: String) -> Bool {
+        guard self.allowed[entry.index] else { return false }
+        guard entry.room == .station, let stations = self.principal.stations else { return true }
+        return stations.contains(room)
+    }
+}

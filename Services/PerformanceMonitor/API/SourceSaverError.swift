@@ -1,0 +1,12 @@
+import Events
+import HTTPTypes
+import Hummingbird
+import ServiceKit
+
+/// Source Saver's error body, `{"error": …}`; `retryAfter` in seconds where waiting helps.
+@Sendable
+func sourceSaverError(_ failure: APIFailure, _ request: Request) -> (contentType: String, body: [UInt8]) {
+    var body: [String: JSON] = ["error": .string(failure.message)]
+    if let seconds = failure.headers[.retryAfter].flatMap({ Int64($0) }) { body["retryAfter"] = .integer(seconds) }
+    return ("application/json", JSON.object(body).bytes)
+}

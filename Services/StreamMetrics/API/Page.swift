@@ -1,0 +1,60 @@
+import Access
+import DomainService
+import Events
+import HTTPTypes
+import Hummingbird
+import ServiceKit
+
+/// The part of a list that a request asks for.
+struct Page {
+    private let query: Parameters
+
+    init(_ query: Parameters) { self.query = query }
+
+    func number(_ name: String, _ range: ClosedRange<Int>, default value: Int) throws(APIFailure) -> Int {
+        guard let text = self.query[name[...]] else { return value }
+        guard let number = Int(text), range.contains(number) else {
+            throw Self.refuse(name, "must be from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    func id(_ name: String, _ isID: (Substring) -> Bool) throws(APIFailure) -> String? {
+        guard let text = self.query[name[...]] else { return nil }
+        guard isID(text) else { throw Self.refuse(name, "is not valid") }
+        return String(text)
+    }
+
+    /// ISO 8601 or Unix milliseconds.
+    func moment(_ name: String) throws(APIFailure) -> Timestamp? {
+        guard let text = self.query[name[...]] else { return nil }
+        if let milliseconds = Int64(text) { return Timestamp(milliseconds: milliseconds) }
+        guard let moment = Timestamp(iso8601: String(text)) else {
+            throw Self.refuse(name, "must be an ISO 8601 time or Unix milliseconds")
+        }
+        return moment
+    }
+
+    /// WAVE's wrapper.
+    static func body(_ data: [JSON], next: String?) -> JSON {
+        ["data": .array(data), "pagination": ["next_cursor": JSON(next), "has_more": .bool(next != nil)]]
+    }
+
+    private static func refuse(_ name: String, _ reason: String) -> APIFailure {
+        APIFailure(.badRequest, "\(name) \(reason)", details: ["field": name, "reason": reason])
+    }
+}
+
+extension APIContext {
+    /// A part of the path.
+    func id(_ name: String = "id") throws -> String { try self.parameters.require(name) }
+}
+
+extension Request {
+    /// A JSON object, or an empty one where there is no body.
+    func decodeOptionalObject(_ context: APIContext) async throws -> [String: JSON] {
+        if self.headers[.contentLength] == "0" { return [:] }
+        if self.headers[.contentLength] == nil, self.headers[.transferEncoding] == nil { return [:] }
+        return try await self.decodeObject(context)
+    }
+}

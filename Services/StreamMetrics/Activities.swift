@@ -1,0 +1,74 @@
+import Database
+import DomainService
+import Events
+import HTTPTypes
+import ServiceKit
+
+/// What happened in the channels. A channel's id is its tenant's.
+struct Activities: Sendable {
+    private let database: Database
+    private let writer: EventWriter
+
+    init(_ service: DomainService) {
+        self.database = service.database
+        self.writer = service.writer
+    }
+
+    func create(_ draft: ActivityDraft, tenant: String) async throws -> ChannelActivity {
+        try await self.writer.write { mutation in
+            let moment = Timestamp.now
+            let rows = try await mutation.query(
+                """
+                WITH session AS (
+                    INSERT INTO channels (tenant, session_events_count) VALUES (\(tenant), 1)
+                    ON CONFLICT (tenant) DO UPDATE SET session_events_count = channels.session_events_count + 1
+                    RETURNING session_events_count)
+                INSERT INTO activities (id, tenant, type, provider, data, session_events_count, created_at, updated_at)
+                SELECT \(HexID.new(at: moment)), \(tenant), \(draft.kind.rawValue), \(draft.provider.rawValue), \(draft.data),
+                    session_events_count, \(moment), \(moment) FROM session RETURNING *
+                """)
+            guard let row = rows.first else { throw DatabaseError.decoding("an insert returned nothing") }
+            let activity = try ChannelActivity(row)
+            mutation.emit(Self.event(activity, moment))
+            return activity
+        }
+    }
+
+    /// Newest first.
+    func list(
+        tenant: String, limit: Int, offset: Int, after: Timestamp?, before: Timestamp?
+    ) async throws -> [ChannelActivity] {
+        var query: Query = "SELECT * FROM activities WHERE tenant = \(tenant)"
+        if let after { query += " AND created_at > \(after)" }
+        if let before { query += " AND created_at < \(before)" }
+        query += " ORDER BY seq DESC LIMIT \(limit) OFFSET \(offset)"
+        return try await self.database.query(query).map { row throws(DatabaseError) in try ChannelActivity(row) }
+    }
+
+    func get(_ id: String, tenant: String) async throws -> ChannelActivity {
+        guard HexID.isID(id),
+            let row = try await self.database.query("SELECT * FROM activities WHERE id = \(id) AND tenant = \(tenant)")
+                .first
+        else { throw Self.notFound }
+        return try ChannelActivity(row)
+    }
+
+    /// Says an activity once more, as it is: it happened once.
+    func replay(_ id: String, tenant: String) async throws -> ChannelActivity {
+        try await self.writer.write { mutation in
+            guard HexID.isID(id),
+                let row = try await mutation.query("SELECT * FROM activities WHERE id = \(id) AND tenant = \(tenant)")
+                    .first
+            else { throw Self.notFound }
+            let activity = try ChannelActivity(row)
+            mutation.emit(Self.event(activity, .now))
+            return activity
+        }
+    }
+
+    private static let notFound = APIFailure(.notFound, "There is no such activity")
+
+    private static func event(_ activity: ChannelActivity, _ moment: Timestamp) -> Event {
+        Event(activity, tenant: activity.channel, room: activity.channel, publisher: .streamMetrics, time: moment)
+    }
+}

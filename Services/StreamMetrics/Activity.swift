@@ -1,0 +1,76 @@
+import Database
+import Events
+import HTTPTypes
+import ServiceKit
+
+/// The kinds of activity that contract astro §5 lists.
+enum ActivityKind: String, Sendable, CaseIterable {
+    case event, follow, tip, communityGiftPurchase, channelPointsRedemption, sponsor, superchat, host, raid, subscriber,
+        cheer
+    case cheerPurchase, charityCampaignDonation, redemption, merch, fan, supporter, follower, stars, share, videolike,
+        elixir
+    case purchase, hypetrainStart, hypetrainProgress, hypetrainEnd, giveaway, sponsorship, sponsorshipPassive
+}
+
+enum ActivityProvider: String, Sendable, CaseIterable {
+    case twitch, youtube, represent, fourthwall, lunar, lilithgames, x, grabtap, kick
+    case streamElements = "StreamElements"
+}
+
+/// What a client reports.
+struct ActivityDraft: Sendable {
+    let kind: ActivityKind
+    let provider: ActivityProvider
+    let data: JSON
+
+    /// A whole message should fit into one frame of 40,960 bytes (contract astro §1).
+    private static let dataBytesMax = 32_768
+
+    init(_ body: [String: JSON]) throws(APIFailure) {
+        let fields = try Fields(body)
+        guard let kind = try fields.choice("type", of: ActivityKind.self) else {
+            throw fields.refuse("type", "is required")
+        }
+        guard let provider = try fields.choice("provider", of: ActivityProvider.self) else {
+            throw fields.refuse("provider", "is required")
+        }
+        guard let data = try fields.object("data") else { throw fields.refuse("data", "is required") }
+        _ = try data.requiredText("username", 1...200)
+        for name in ["displayName", "providerId"] { _ = try data.text(name, 0...200) }
+        _ = try data.text("avatar", 0...2000)
+        self.kind = kind
+        self.provider = provider
+        self.data = .object(data.members)
+        guard self.data.bytes.count <= Self.dataBytesMax else {
+            throw fields.refuse("data", "must have at most \(Self.dataBytesMax) bytes")
+        }
+    }
+}
+
+/// 24 hexadecimal digits: 4 bytes of seconds, 8 random ones.
+enum HexID {
+    static func new(at moment: Timestamp) -> String {
+        Self.hex(UInt64(UInt32(truncatingIfNeeded: moment.seconds)), 8) + Self.hex(.random(in: 0...UInt64.max), 16)
+    }
+
+    static func isID(_ text: some StringProtocol) -> Bool {
+        text.utf8.count == 24 && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+    }
+
+    private static func hex(_ value: UInt64, _ width: Int) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: width - digits.count) + digits
+    }
+}
+
+extension ChannelActivity {
+    init(_ row: Row) throws(DatabaseError) {
+        let id: String = try row.decode("id")
+        self.init(
+            id: id, kind: try row.decode("type"), provider: try row.decode("provider"),
+            channel: try row.decode("tenant"),
+            data: try row.decode("data"), createdAt: try row.decode("created_at"),
+            updatedAt: try row.decode("updated_at"),
+            activityID: id, sessionEventsCount: try row.decode("session_events_count"))
+    }
+}

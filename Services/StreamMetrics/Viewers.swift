@@ -1,0 +1,85 @@
+import Database
+import DomainService
+import Events
+import HTTPTypes
+import ServiceKit
+
+enum Device: String, Sendable, CaseIterable {
+    case desktop, mobile, tablet, tv, other
+}
+
+/// Where somebody watches, as far as it is known.
+struct ViewerDraft: Sendable {
+    /// ISO 3166 alpha-2.
+    let country: String?
+    let device: Device
+
+    init(_ body: [String: JSON]) throws(APIFailure) {
+        let fields = try Fields(body)
+        self.country = try fields.text("country", 2...2)
+        if let country, !country.utf8.allSatisfy({ (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }) {
+            throw fields.refuse("country", "must be two capital letters (ISO 3166)")
+        }
+        self.device = try fields.choice("device", of: Device.self) ?? .other
+    }
+}
+
+/// Who watches what, as the players say it.
+struct Viewers: Sendable {
+    private let writer: EventWriter
+
+    init(_ service: DomainService) { self.writer = service.writer }
+
+    /// The new viewer's id.
+    func join(_ stream: String, _ draft: ViewerDraft, tenant: String) async throws -> String {
+        try await self.writer.write { mutation in
+            let stream = try await Streams.get(stream, tenant, in: mutation)
+            guard stream.status == .live else { throw Streams.conflict(stream, "Only a live stream can be watched") }
+            let moment = Timestamp.now
+            let id = "viewer_\(ULID(at: moment).text.lowercased())"
+            _ = try await mutation.query(
+                """
+                INSERT INTO viewers (id, tenant, stream, country, device, joined_at)
+                VALUES (\(id), \(tenant), \(stream.id), \(draft.country), \(draft.device.rawValue), \(moment))
+                """)
+            let joined = ViewerJoined(
+                streamID: stream.id, viewerID: id, country: draft.country, device: draft.device.rawValue,
+                joinedAt: moment)
+            mutation.emit(Event(joined, tenant: tenant, room: stream.id, publisher: .streamMetrics, time: moment))
+            return id
+        }
+    }
+
+    func leave(_ stream: String, _ viewer: String, tenant: String) async throws {
+        try await self.writer.write { mutation in
+            let moment = Timestamp.now
+            guard Stream.isID(stream), viewer.utf8.count < 100, !viewer.utf8.contains(0),
+                let row = try await mutation.query(
+                    """
+                    UPDATE viewers SET left_at = \(moment)
+                    WHERE id = \(viewer) AND stream = \(stream) AND tenant = \(tenant) AND left_at IS NULL RETURNING id, joined_at
+                    """
+                ).first
+            else {
+                throw APIFailure(
+                    .notFound, "There is no such viewer", details: ["stream_id": String(stream.prefix(100))])
+            }
+            mutation.emit(try Self.left(row, stream, tenant, moment))
+        }
+    }
+
+    /// Sends everybody home who still watches.
+    static func leave(_ stream: Stream, at moment: Timestamp, in mutation: Mutation) async throws {
+        let rows = try await mutation.query(
+            "UPDATE viewers SET left_at = \(moment) WHERE stream = \(stream.id) AND left_at IS NULL RETURNING id, joined_at"
+        )
+        for row in rows { mutation.emit(try Self.left(row, stream.id, stream.tenant, moment)) }
+    }
+
+    private static func left(_ row: Row, _ stream: String, _ tenant: String, _ moment: Timestamp) throws -> Event {
+        let joinedAt: Timestamp = try row.decode("joined_at")
+        let left = ViewerLeft(
+            streamID: stream, viewerID: try row.decode("id"), watchTime: moment - joinedAt, leftAt: moment)
+        return Event(left, tenant: tenant, room: stream, publisher: .streamMetrics, time: moment)
+    }
+}
