@@ -124,8 +124,8 @@ let package = Package(
         tests("Database", ["Database", "Events", "TestSupport", logging]),
         tests("ServiceKit", ["ServiceKit", logging, metrics]),
         tests("Access", ["Access", "Bus", "Events", jwt, logging]),
-        tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit", httpTypes]),
-        tests("CameraEvents", ["CameraEvents", "Events", "ServiceKit", httpTypes]),
+        tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
+        tests("CameraEvents", ["CameraEvents", "Database", "Events", "ServiceKit", httpTypes]),
         tests(
             "Integration",
             ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
