@@ -124,6 +124,7 @@ let package = Package(
         tests("Database", ["Database", "Events", "TestSupport", logging]),
         tests("ServiceKit", ["ServiceKit", logging, metrics]),
         tests("Access", ["Access", "Bus", "Events", jwt, logging]),
+        tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests(
             "Integration",
             ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
