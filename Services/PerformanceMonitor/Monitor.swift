@@ -1,6 +1,5 @@
 import Bus
 import Database
-import DomainService
 import Events
 import Logging
 
@@ -35,12 +34,12 @@ actor Monitor {
     /// What is published here concerns the installation, so it belongs to the default tenant.
     private static let tenant = Principal.defaultTenant
 
-    init(_ service: DomainService, _ config: PerformanceMonitorConfig) {
-        self.database = service.database
-        self.writer = service.writer
-        self.publisher = service.publisher
-        self.logger = service.logger
-        self.grace = config.grace
+    init(database: Database, writer: EventWriter, publisher: Publisher, grace: Duration, logger: Logger) {
+        self.database = database
+        self.writer = writer
+        self.publisher = publisher
+        self.grace = grace
+        self.logger = logger
     }
 
     nonisolated var databaseIsReady: Bool { self.database.isReady }

@@ -13,7 +13,9 @@ struct PerformanceMonitor {
             let service = try DomainService(
                 .performanceMonitor, process, migrations: Migrations.all, openAPI: PackageResources.openapi_yaml,
                 anonymous: .anonymous, shape: sourceSaverError)
-            let monitor = Monitor(service, config)
+            let monitor = Monitor(
+                database: service.database, writer: service.writer, publisher: service.publisher, grace: config.grace,
+                logger: service.logger)
             service.commands.answer(ReportProcess.self) { report in
                 await monitor.hear(report)
                 return ReportProcess.Answer()
