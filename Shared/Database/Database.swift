@@ -53,7 +53,8 @@ public final class Database: Service, Sendable {
                     group.addTask { try await self.keepConnection() }
                 }
                 group.addTask { await self.watch() }
-                try await group.waitForAll()
+                // Not `waitForAll`, which would wait for the others before it throws.
+                for try await _ in group {}
             }
         }
     }
