@@ -129,6 +129,9 @@ let package = Package(
             "Integration",
             ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
             resources: [.copy("Clients")]),
+        tests(
+            "StreamMetrics",
+            ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),
     ],
     swiftLanguageModes: [.v6]
 )
