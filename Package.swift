@@ -125,10 +125,15 @@ let package = Package(
         tests("ServiceKit", ["ServiceKit", logging, metrics]),
         tests("Access", ["Access", "Bus", "Events", jwt, logging]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
+        tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit", httpTypes]),
+        tests("CameraEvents", ["CameraEvents", "Events", "ServiceKit", httpTypes]),
         tests(
             "Integration",
             ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
             resources: [.copy("Clients")]),
+        tests(
+            "StreamMetrics",
+            ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),
     ],
     swiftLanguageModes: [.v6]
 )
