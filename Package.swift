@@ -125,6 +125,12 @@ let package = Package(
         tests("ServiceKit", ["ServiceKit", logging, metrics]),
         tests("Access", ["Access", "Bus", "Events", jwt, logging]),
         tests(
+            "Documents",
+            [
+                "Auth", "Bus", "CameraEvents", "Database", "DomainService", "Events", "Gateway", "OBSBridge", "PerformanceMonitor",
+                "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
+            ]),
+        tests(
             "Integration",
             ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
             resources: [.copy("Clients")]),
