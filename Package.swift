@@ -124,6 +124,9 @@ let package = Package(
         tests("Database", ["Database", "Events", "TestSupport", logging]),
         tests("ServiceKit", ["ServiceKit", logging, metrics]),
         tests("Access", ["Access", "Bus", "Events", jwt, logging]),
+        tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
+        tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit", httpTypes]),
+        tests("CameraEvents", ["CameraEvents", "Events", "ServiceKit", httpTypes]),
         tests(
             "Documents",
             [
@@ -134,6 +137,9 @@ let package = Package(
             "Integration",
             ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
             resources: [.copy("Clients")]),
+        tests(
+            "StreamMetrics",
+            ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -104,8 +104,7 @@ final class Acceptor: Sendable {
             switch RequestHead.parse(bytes) {
             case .complete(let head): return .head(head)
             case .malformed: return .refuse(Doorman.json(400, "Not an HTTP/1.1 request"))
-            case .incomplete where bytes.count > RequestHead.bytesMax:
-                return .refuse(Doorman.json(431, "The request head is too long"))
+            case .tooLong: return .refuse(Doorman.json(431, "The request head is too long"))
             case .incomplete: continue
             }
         }

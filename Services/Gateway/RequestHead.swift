@@ -15,10 +15,12 @@ struct RequestHead: Sendable, Equatable {
         case incomplete
         case complete(RequestHead)
         case malformed
+        case tooLong
     }
 
     static func parse(_ bytes: [UInt8]) -> Progress {
-        guard let end = Self.endOfHead(bytes) else { return .incomplete }
+        guard let end = Self.endOfHead(bytes) else { return bytes.count > Self.bytesMax ? .tooLong : .incomplete }
+        guard end <= Self.bytesMax else { return .tooLong }
         guard let text = String(validating: bytes[..<end], as: UTF8.self) else { return .malformed }
         var lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)[...]
         guard let first = lines.popFirst() else { return .malformed }
