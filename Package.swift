@@ -128,6 +128,12 @@ let package = Package(
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
         tests("CameraEvents", ["CameraEvents", "Database", "Events", "ServiceKit", httpTypes]),
         tests(
+            "Documents",
+            [
+                "Auth", "Bus", "CameraEvents", "Database", "DomainService", "Events", "Gateway", "OBSBridge", "PerformanceMonitor",
+                "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
+            ]),
+        tests(
             "Integration",
             ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
             resources: [.copy("Clients")]),
