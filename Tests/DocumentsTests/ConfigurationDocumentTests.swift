@@ -22,7 +22,8 @@ import Testing
                 return ServiceName.allCases.filter { key.hasPrefix("bus.") ? $0 != .gateway : true }.map { service in
                     Documented(
                         key: key.replacing("<service>", with: service.rawValue),
-                        variable: variable.replacing("<SERVICE>", with: service.rawValue.replacing("-", with: "_").uppercased()),
+                        variable: variable.replacing(
+                            "<SERVICE>", with: service.rawValue.replacing("-", with: "_").uppercased()),
                         type: cells[2], standard: "")
                 }
             }
@@ -58,7 +59,8 @@ import Testing
 
     @Test func `each environment variable sets its key`() {
         for row in Documented.all() {
-            let config = ConfigReader(provider: EnvironmentVariablesProvider(environmentVariables: [row.variable: "here"]))
+            let config = ConfigReader(
+                provider: EnvironmentVariablesProvider(environmentVariables: [row.variable: "here"]))
             #expect(config.string(forKey: ConfigKey(row.key)) == "here", "\(row.variable) should set \(row.key)")
         }
     }

@@ -16,7 +16,10 @@ import Testing
         for path in Repository.textFiles {
             for match in (Repository.text(path) ?? "").matches(of: /https?:\/\/([A-Za-z0-9.-]+)/) {
                 let labels = match.1.lowercased().split(whereSeparator: { $0 == "." || $0 == "-" })
-                let suspects = labels.filter { ["registry", "mirror", "mirrors", "proxy", "artifactory", "nexus", "pypi", "npm", "npmjs"].contains($0) }
+                let suspects = labels.filter {
+                    ["registry", "mirror", "mirrors", "proxy", "artifactory", "nexus", "pypi", "npm", "npmjs"].contains(
+                        $0)
+                }
                 #expect(suspects.isEmpty, "\(path) names \(match.1)")
             }
         }

@@ -77,7 +77,8 @@ struct RecordedKeys {
                 case .stringArray(let list): list.isEmpty ? nil : list.joined(separator: ",")
                 default: nil
                 }
-            let reading = Reading(type: event.metadata.valueType.rawValue, value: RecordedKeys.required.contains(key) ? nil : value)
+            let reading = Reading(
+                type: event.metadata.valueType.rawValue, value: RecordedKeys.required.contains(key) ? nil : value)
             self.found.withLockedValue { $0[key] = reading }
         }
     }
