@@ -31,7 +31,8 @@ func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
     .executableTarget(
         name: name,
         dependencies: [
-            "Events", "Bus", "Database", "ServiceKit", "Access", "DomainService", configuration, httpTypes, hummingbird, lifecycle,
+            "Events", "Bus", "Database", "ServiceKit", "Access", "DomainService", configuration, httpTypes, hummingbird,
+            lifecycle,
             logging, nio,
         ] + more,
         path: "Services/\(name)",
@@ -42,7 +43,8 @@ func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", resources: resources, swiftSettings: strict)
+        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", resources: resources,
+        swiftSettings: strict)
 }
 
 let package = Package(
@@ -90,12 +92,16 @@ let package = Package(
         library("Access", ["Bus", "Events", "ServiceKit", httpTypes, hummingbird, jwt, locks, logging, nio]),
         library(
             "DomainService",
-            ["Access", "Bus", "Database", "Events", "ServiceKit", configuration, httpTypes, hummingbird, lifecycle, logging, nio]),
+            [
+                "Access", "Bus", "Database", "Events", "ServiceKit", configuration, httpTypes, hummingbird, lifecycle,
+                logging, nio,
+            ]),
 
         .executableTarget(
             name: "Gateway",
             dependencies: [
-                "Access", "Bus", "Dialects", "Events", "ServiceKit", "Threads", "WebSockets", argumentParser, configuration,
+                "Access", "Bus", "Dialects", "Events", "ServiceKit", "Threads", "WebSockets", argumentParser,
+                configuration,
                 httpTypes, hummingbird, product("HummingbirdCore", "hummingbird"), lifecycle, locks, logging, metrics,
             ],
             path: "Services/Gateway",
@@ -125,17 +131,21 @@ let package = Package(
         tests("ServiceKit", ["ServiceKit", logging, metrics]),
         tests("Access", ["Access", "Bus", "Events", jwt, logging]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
-        tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit", httpTypes]),
-        tests("CameraEvents", ["CameraEvents", "Events", "ServiceKit", httpTypes]),
+        tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
+        tests("CameraEvents", ["CameraEvents", "Database", "Events", "ServiceKit", httpTypes]),
         tests(
             "Documents",
             [
-                "Auth", "Bus", "CameraEvents", "Database", "DomainService", "Events", "Gateway", "OBSBridge", "PerformanceMonitor",
+                "Auth", "Bus", "CameraEvents", "Database", "DomainService", "Events", "Gateway", "OBSBridge",
+                "PerformanceMonitor",
                 "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
             ]),
         tests(
             "Integration",
-            ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
+            [
+                "Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio,
+                logging,
+            ],
             resources: [.copy("Clients")]),
         tests(
             "StreamMetrics",

@@ -117,6 +117,30 @@ import Testing
         }
     }
 
+    @Test func `a client on the bus hears the same of control`() async throws {
+        try await Suite.with([.auth, .cameraEvents]) { suite in
+            let token = try await suite.token()
+            let made = try await suite.request(
+                "POST", .cameraEvents, "/v1/cameras", ["name": "Door", "source_url": .string(self.source)], token: token
+            )
+            let id = try #require(made["id"])
+            let airys = try await suite.connect(4, "/v1/stream")
+            try await airys.send(["type": "auth", "token": .string(token)])
+            _ = try await airys.next { $0["type"] == "system" }
+
+            try await airys.send(["type": "stream_control", "action": "start", "camera_id": id])
+            #expect(try await airys.next()["data"]?["code"] == "CONTROL_FAILED")
+            try await airys.send(["type": "stream_control", "action": "start", "camera_id": "cam_123"])
+            #expect(try await airys.next()["data"]?["code"] == "CAMERA_NOT_FOUND")
+            try await airys.send(["type": "stream_control", "action": "stop", "camera_id": id])
+            #expect(try await airys.next()["type"] == "ack")
+            try await airys.send(["type": "stream_control", "action": "status", "camera_id": id])
+            let status = try await airys.next { $0["type"] == "stream_status" }
+            #expect(status["data"]?["status"] == "stopped")
+            #expect(status["data"]?["camera_id"] == id)
+        }
+    }
+
     @Test func `a camera is changed, deleted, and its source shown to those who may write it`() async throws {
         try await self.withCamera { cameras, owner, id in
             let path = "/v1/cameras/\(id)"

@@ -29,18 +29,21 @@ struct DialectsEndToEndTests {
 
             let stream = try #require(
                 try await suite.request(
-                    "POST", .streamMetrics, "/v1/streams", ["title": "Show", "protocol": "rtmp"], token: token)["id"]?.string)
+                    "POST", .streamMetrics, "/v1/streams", ["title": "Show", "protocol": "rtmp"], token: token)["id"]?
+                    .string)
             let wave = try await suite.connect(2, "/v1/streams?api_key=\(key)")
             try await wave.send(["type": "subscribe", "stream_id": .string(stream)])
             #expect(try await wave.next()["type"] == "subscribed")
 
             let station = try #require(
-                try await suite.request("POST", .radioPlayout, "/api/v1/stations", ["name": "One"], token: token)["id"]?.string)
+                try await suite.request("POST", .radioPlayout, "/api/v1/stations", ["name": "One"], token: token)["id"]?
+                    .string)
             let grimnir = try await suite.connect(3, "/api/v1/events?token=\(token)")
 
             let camera = try #require(
                 try await suite.request(
-                    "POST", .cameraEvents, "/v1/cameras", ["name": "Door", "source_url": "rtsp://192.0.2.1/s"], token: token)["id"]?
+                    "POST", .cameraEvents, "/v1/cameras", ["name": "Door", "source_url": "rtsp://192.0.2.1/s"],
+                    token: token)["id"]?
                     .string)
             let airys = try await suite.connect(4, "/v1/stream")
             try await airys.send(["type": "auth", "token": .string(key)])
@@ -67,7 +70,8 @@ struct DialectsEndToEndTests {
             #expect(try await wave.next { $0["type"] == "chat.message" }["payload"]?["message"] == "hello")
 
             try await suite.request(
-                "POST", .radioPlayout, "/api/v1/webhooks/track-start", ["station_id": .string(station), "title": "Song"],
+                "POST", .radioPlayout, "/api/v1/webhooks/track-start",
+                ["station_id": .string(station), "title": "Song"],
                 token: token)
             #expect(try await grimnir.next { $0["type"] == "now_playing" }["payload"]?["title"] == "Song")
 
@@ -86,10 +90,14 @@ struct DialectsEndToEndTests {
         }
     }
 
-    @Test func `every dialect refuses a wrong credential in its own way, and survives a malformed message`() async throws {
+    @Test func `every dialect refuses a wrong credential in its own way, and survives a malformed message`()
+        async throws
+    {
         try await Suite.with([.auth]) { suite in
             let token = try await suite.token()
-            let refused = await #expect(throws: WebSocketRefused.self) { _ = try await suite.connect(0, "/?token=wrong") }
+            let refused = await #expect(throws: WebSocketRefused.self) {
+                _ = try await suite.connect(0, "/?token=wrong")
+            }
             #expect(refused?.status == 401)
             let saver = try await suite.connect(0, "/")
             try await saver.send(text: "{nonsense")

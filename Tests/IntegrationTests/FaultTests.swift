@@ -25,7 +25,9 @@ struct FaultTests {
         }
     }
 
-    @Test func `a publisher that is killed and started again goes on, and the client that listens misses nothing`() async throws {
+    @Test func `a publisher that is killed and started again goes on, and the client that listens misses nothing`()
+        async throws
+    {
         try await Suite.with([.obsBridge]) { suite in
             let client = try await Self.listen(suite)
             try await Self.create(suite, "before")
@@ -41,7 +43,8 @@ struct FaultTests {
         }
     }
 
-    @Test func `events that a paused gateway could not take are repaired from the log, in order and once`() async throws {
+    @Test func `events that a paused gateway could not take are repaired from the log, in order and once`() async throws
+    {
         try await Suite.with([.obsBridge]) { suite in
             let client = try await Self.listen(suite)
             try await Self.create(suite, "first")
@@ -148,7 +151,8 @@ struct FaultTests {
         }
     }
 
-    @Test func `SIGTERM ends a gateway with clients within ten seconds, each with its dialect's goodbye`() async throws {
+    @Test func `SIGTERM ends a gateway with clients within ten seconds, each with its dialect's goodbye`() async throws
+    {
         try await Suite.with([.auth]) { suite in
             let token = try await suite.token()
             let saver = try await suite.connect(0, "/")

@@ -95,7 +95,9 @@ final class Suite: Sendable {
     }
 
     func pid(_ name: String) throws -> Int32 {
-        guard let running = self.processes.withLockedValue({ $0[name] }) else { throw Failure(description: "no process \(name)") }
+        guard let running = self.processes.withLockedValue({ $0[name] }) else {
+            throw Failure(description: "no process \(name)")
+        }
         return running.process.processIdentifier
     }
 
@@ -120,7 +122,9 @@ final class Suite: Sendable {
     }
 
     func stop() async {
-        let names = self.processes.withLockedValue { $0.keys.sorted { $0.hasPrefix("gateway") && !$1.hasPrefix("gateway") } }
+        let names = self.processes.withLockedValue {
+            $0.keys.sorted { $0.hasPrefix("gateway") && !$1.hasPrefix("gateway") }
+        }
         for name in names { kill((try? self.pid(name)) ?? 0, SIGCONT) }
         for name in names where (try? await self.end(name, SIGTERM)) == nil {
             Issue.record("\(name) did not end after SIGTERM")
@@ -179,7 +183,8 @@ final class Suite: Sendable {
             try await Self.eventually("gateway \(number) hears \(services)", within: .seconds(20)) {
                 let dependencies = await self.readiness(port: self.operatorsPort(gateway: number))
                 let keys = !services.contains(.auth) || dependencies["auth-keys"] == true
-                return !dependencies.isEmpty && keys && services.allSatisfy { dependencies["bus.\($0.rawValue)"] == true }
+                return !dependencies.isEmpty && keys
+                    && services.allSatisfy { dependencies["bus.\($0.rawValue)"] == true }
             }
         } catch {
             throw Failure(description: "\(error)\n\(self.log("gateway-\(number)").suffix(3000))")
@@ -214,7 +219,9 @@ final class Suite: Sendable {
     }
 
     /// A credential made through auth's own API.
-    func token(_ type: String = "jwt", tenant: String? = nil, scope: String? = nil, seconds: Int = 600) async throws -> String {
+    func token(_ type: String = "jwt", tenant: String? = nil, scope: String? = nil, seconds: Int = 600) async throws
+        -> String
+    {
         var body: [String: JSON] = ["type": .string(type), "ttl_seconds": .integer(Int64(seconds))]
         if let tenant { body["tenant"] = .string(tenant) }
         if let scope { body["scope"] = .string(scope) }
@@ -240,7 +247,9 @@ enum FreePorts {
     static func block() throws -> Int {
         for _ in 0..<200 {
             let base = Int.random(in: 20...80) * 400
-            guard base >= 8000, base + 400 < 32_768, self.taken.withLockedValue({ $0.insert(base).inserted }) else { continue }
+            guard base >= 8000, base + 400 < 32_768, self.taken.withLockedValue({ $0.insert(base).inserted }) else {
+                continue
+            }
             let used = [0, 1, 2, 3, 4, 10] + stride(from: 20, through: 70, by: 10).flatMap { [$0, $0 + 1, $0 + 2] }
             if used.allSatisfy({ self.isFree(base + $0) && self.isFree(base + 100 + $0) }) { return base }
         }

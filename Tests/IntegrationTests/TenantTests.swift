@@ -6,7 +6,9 @@ import Testing
 @Suite("Tenants", .enabled(if: Suite.isEnabled, Suite.reason), .serialized)
 struct TenantTests {
     /// Sends something that is answered at once: whatever would have come before it, has come.
-    private static func fence(_ client: WebSocketClient, _ question: JSON, _ isAnswer: (JSON) -> Bool) async throws -> [JSON] {
+    private static func fence(_ client: WebSocketClient, _ question: JSON, _ isAnswer: (JSON) -> Bool) async throws
+        -> [JSON]
+    {
         try await client.send(question)
         var seen: [JSON] = []
         while true {
@@ -40,13 +42,15 @@ struct TenantTests {
             ])
             #expect(try await astro.next()["error"] == "err_unauthorized")
             try await astro.send([
-                "type": "subscribe", "data": ["topic": "channel.activities", "token": .string(theirs), "token_type": "jwt"],
+                "type": "subscribe",
+                "data": ["topic": "channel.activities", "token": .string(theirs), "token_type": "jwt"],
             ])
             #expect(try await astro.next()["data"]?["room"] == "theirs")
 
             let stream = try #require(
                 try await suite.request(
-                    "POST", .streamMetrics, "/v1/streams", ["title": "Show", "protocol": "rtmp"], token: ours)["id"]?.string)
+                    "POST", .streamMetrics, "/v1/streams", ["title": "Show", "protocol": "rtmp"], token: ours)["id"]?
+                    .string)
             let wave = try await suite.connect(2, "/v1/streams?api_key=\(theirs)")
             try await wave.send(["type": "subscribe", "stream_id": .string(stream)])
             #expect(["NOT_FOUND", "FORBIDDEN"].contains(try await wave.next()["payload"]?["code"]?.string))
@@ -59,13 +63,18 @@ struct TenantTests {
             _ = try await airys.next { $0["type"] == "subscribed" }
 
             let station = try #require(
-                try await suite.request("POST", .radioPlayout, "/api/v1/stations", ["name": "One"], token: ours)["id"]?.string)
+                try await suite.request("POST", .radioPlayout, "/api/v1/stations", ["name": "One"], token: ours)["id"]?
+                    .string)
             let camera = try #require(
                 try await suite.request(
-                    "POST", .cameraEvents, "/v1/cameras", ["name": "Door", "source_url": "rtsp://192.0.2.1/s"], token: ours)["id"]?
+                    "POST", .cameraEvents, "/v1/cameras", ["name": "Door", "source_url": "rtsp://192.0.2.1/s"],
+                    token: ours)["id"]?
                     .string)
             for (service, path, body) in [
-                (ServiceName.obsBridge, "/api/sources", ["name": "A", "url": "https://example.com", "width": 1, "height": 1] as JSON),
+                (
+                    ServiceName.obsBridge, "/api/sources",
+                    ["name": "A", "url": "https://example.com", "width": 1, "height": 1] as JSON
+                ),
                 (
                     .streamMetrics, "/kappa/v2/activities/ours",
                     ["type": "follow", "provider": "twitch", "data": ["username": "bob"]]
@@ -107,18 +116,21 @@ struct TenantTests {
             let owner = try await suite.token()
             var stations: [String] = []
             for name in ["One", "Two"] {
-                let answer = try await suite.request("POST", .radioPlayout, "/api/v1/stations", ["name": .string(name)], token: owner)
+                let answer = try await suite.request(
+                    "POST", .radioPlayout, "/api/v1/stations", ["name": .string(name)], token: owner)
                 stations.append(try #require(answer["id"]?.string))
             }
             let limited = try #require(
                 try await suite.request(
                     "POST", .auth, "/v1/tokens",
-                    ["type": "jwt", "scope": "radio:read", "stations": [.string(stations[1])]], token: try suite.ownerKey)["token"]?
+                    ["type": "jwt", "scope": "radio:read", "stations": [.string(stations[1])]],
+                    token: try suite.ownerKey)["token"]?
                     .string)
             let client = try await suite.connect(3, "/api/v1/events?token=\(limited)")
             for station in stations {
                 try await suite.request(
-                    "POST", .radioPlayout, "/api/v1/webhooks/track-start", ["station_id": .string(station), "title": "Song"],
+                    "POST", .radioPlayout, "/api/v1/webhooks/track-start",
+                    ["station_id": .string(station), "title": "Song"],
                     token: owner)
             }
             #expect(try await client.next()["payload"]?["station_id"] == .string(stations[1]))
@@ -130,7 +142,8 @@ struct TenantTests {
             let reader = try await suite.token(scope: "obs:read streams:read radio:read cameras:read activities:read")
             for (service, path) in [
                 (ServiceName.obsBridge, "/api/sources"), (.streamMetrics, "/v1/streams"),
-                (.streamMetrics, "/kappa/v2/activities/default"), (.radioPlayout, "/api/v1/stations"), (.cameraEvents, "/v1/cameras"),
+                (.streamMetrics, "/kappa/v2/activities/default"), (.radioPlayout, "/api/v1/stations"),
+                (.cameraEvents, "/v1/cameras"),
                 (.auth, "/v1/tokens"), (.auth, "/v1/auth/keys"),
             ] {
                 let forbidden = try await suite.request("POST", service, path, ["name": "x"], token: reader)
