@@ -41,10 +41,12 @@ func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
         swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", resources: resources,
-        swiftSettings: strict)
+        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", exclude: exclude,
+        resources: resources, swiftSettings: strict)
 }
 
 let package = Package(
@@ -89,7 +91,8 @@ let package = Package(
         library("Bus", ["CZeroMQ", "Events", "Threads", configuration, lifecycle, locks, logging, metrics]),
         library("WebSockets", ["CLibwebsockets", "Threads", locks, logging]),
         library("Database", ["CLibpq", "Events", "Threads", lifecycle, locks, logging, metrics]),
-        library("Access", ["Bus", "Events", "ServiceKit", httpTypes, hummingbird, jwt, locks, logging, nio]),
+        library(
+            "Access", ["Bus", "Events", "ServiceKit", httpTypes, hummingbird, jwt, lifecycle, locks, logging, nio]),
         library(
             "DomainService",
             [
@@ -146,7 +149,7 @@ let package = Package(
                 "Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio,
                 logging,
             ],
-            resources: [.copy("Clients")]),
+            exclude: ["Clients"]),
         tests(
             "StreamMetrics",
             ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),

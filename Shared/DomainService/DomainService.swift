@@ -94,14 +94,13 @@ public struct DomainService {
             // `try?`: the monitor may be away; it hears the next report.
             _ = try? await client.call(report, timeout: .seconds(1))
         }
-        let keyRefresh = PeriodicDuty(every: CredentialVerifier.refreshInterval) { [verifier] in
-            if name != .auth { await verifier.refresh() }
-        }
+        // Auth judges credentials by itself.
+        let verification: [any Service] = name == .auth ? [] : [self.verifier]
         let server = Application(
             router: self.router,
             configuration: .init(address: .hostname(self.http.host, port: self.http.port), serverName: "crosspoint"),
             logger: self.logger)
-        return [self.client, self.database, self.writer, self.commands, announcer, reporter, keyRefresh] + duties + [
+        return [self.client, self.database, self.writer, self.commands, announcer, reporter] + verification + duties + [
             server
         ]
     }
