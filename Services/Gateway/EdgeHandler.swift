@@ -55,10 +55,12 @@ final class EdgeHandler: LoopHandler {
     func attached(to loop: LoopContext) { self.loop = loop }
 
     func received(_ messages: [EdgeMessage]) {
+        // One moment for the whole turn: what is queued goes out at its end, so a long turn does not make clients slow.
+        let now = ContinuousClock.now
         for message in messages {
             switch message {
             case .adopt(let arrival): self.adopt(arrival)
-            case .events(let events): self.deliver(events)
+            case .events(let events): self.deliver(events, now)
             case .verified(let id, let result):
                 self.resume(id) { client, now in client.session.verified(result, at: now) }
             case .called(let id, let result):
@@ -241,8 +243,7 @@ final class EdgeHandler: LoopHandler {
 
     // MARK: events
 
-    private func deliver(_ events: [Event]) {
-        let now = ContinuousClock.now
+    private func deliver(_ events: [Event], _ now: ContinuousClock.Instant) {
         for event in events {
             guard let entry = Catalogue.byType[event.type] else {
                 self.unknownTypes.increment()
