@@ -31,7 +31,8 @@ func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
     .executableTarget(
         name: name,
         dependencies: [
-            "Events", "Bus", "Database", "ServiceKit", "Access", "DomainService", configuration, httpTypes, hummingbird, lifecycle,
+            "Events", "Bus", "Database", "ServiceKit", "Access", "DomainService", configuration, httpTypes, hummingbird,
+            lifecycle,
             logging, nio,
         ] + more,
         path: "Services/\(name)",
@@ -40,9 +41,12 @@ func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
         swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", resources: resources, swiftSettings: strict)
+        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", exclude: exclude,
+        resources: resources, swiftSettings: strict)
 }
 
 let package = Package(
@@ -87,15 +91,20 @@ let package = Package(
         library("Bus", ["CZeroMQ", "Events", "Threads", configuration, lifecycle, locks, logging, metrics]),
         library("WebSockets", ["CLibwebsockets", "Threads", locks, logging]),
         library("Database", ["CLibpq", "Events", "Threads", lifecycle, locks, logging, metrics]),
-        library("Access", ["Bus", "Events", "ServiceKit", httpTypes, hummingbird, jwt, locks, logging, nio]),
+        library(
+            "Access", ["Bus", "Events", "ServiceKit", httpTypes, hummingbird, jwt, lifecycle, locks, logging, nio]),
         library(
             "DomainService",
-            ["Access", "Bus", "Database", "Events", "ServiceKit", configuration, httpTypes, hummingbird, lifecycle, logging, nio]),
+            [
+                "Access", "Bus", "Database", "Events", "ServiceKit", configuration, httpTypes, hummingbird, lifecycle,
+                logging, nio,
+            ]),
 
         .executableTarget(
             name: "Gateway",
             dependencies: [
-                "Access", "Bus", "Dialects", "Events", "ServiceKit", "Threads", "WebSockets", argumentParser, configuration,
+                "Access", "Bus", "Dialects", "Events", "ServiceKit", "Threads", "WebSockets", argumentParser,
+                configuration,
                 httpTypes, hummingbird, product("HummingbirdCore", "hummingbird"), lifecycle, locks, logging, metrics,
             ],
             path: "Services/Gateway",
@@ -125,10 +134,26 @@ let package = Package(
         tests("ServiceKit", ["ServiceKit", configuration, httpTypes, hummingbird, logging, metrics, nio]),
         tests("Access", ["Access", "Bus", "Events", jwt, lifecycle, locks, logging]),
         tests("Gateway", ["Gateway", "Dialects", "Events", "WebSockets", logging]),
+        tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
+        tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
+        tests("CameraEvents", ["CameraEvents", "Database", "Events", "ServiceKit", httpTypes]),
+        tests(
+            "Documents",
+            [
+                "Auth", "Bus", "CameraEvents", "Database", "DomainService", "Events", "Gateway", "OBSBridge",
+                "PerformanceMonitor",
+                "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
+            ]),
         tests(
             "Integration",
-            ["Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio, logging],
-            resources: [.copy("Clients")]),
+            [
+                "Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio,
+                logging,
+            ],
+            exclude: ["Clients"]),
+        tests(
+            "StreamMetrics",
+            ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -60,7 +60,8 @@ struct APIKeysAPI {
         }
         let seconds = body.expires_in_days.map { $0 * 86_400 }
         let grant = try Grant(
-            for: asker, tenant: body.tenant, scope: body.scopes.joined(separator: " "), timeToLive: seconds, standard: nil,
+            for: asker, tenant: body.tenant, scope: body.scopes.joined(separator: " "), timeToLive: seconds,
+            standard: nil,
             range: 1...Self.daysMax * 86_400)
         let tier = body.tier ?? asker.tier
         guard tier == asker.tier || asker.scopes.contains(.authAdmin) else {

@@ -13,20 +13,26 @@ struct Auth {
             let keys = SigningKeys(issuer: config.issuer, secrets: config.secretsKey, logger: process.logger)
             let service = try DomainService(
                 .auth, process,
-                migrations: [Migration(name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self))],
+                migrations: [
+                    Migration(
+                        name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self))
+                ],
                 openAPI: PackageResources.openapi_yaml,
                 authenticate: { database in Credentials(database: database, keys: keys).verify },
                 shape: AuthErrorShape.shape)
             let credentials = Credentials(database: service.database, keys: keys)
             service.readiness.require("signing-key") { keys.isLoaded }
-            service.commands.answer(FetchKeys.self) { _ in FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks()) }
+            service.commands.answer(FetchKeys.self) { _ in
+                FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks())
+            }
             service.commands.answer(Introspect.self) { command in
                 Introspection(principal: try await credentials.introspect(command.token))
             }
             TokensAPI(writer: service.writer, keys: keys).add(to: service.router)
             APIKeysAPI(database: service.database, writer: service.writer).add(to: service.router)
             OAuth2API(database: service.database, writer: service.writer, keys: keys).add(to: service.router)
-            let bootstrap = Bootstrap(writer: service.writer, keys: keys, ownerKey: config.ownerKey, logger: process.logger)
+            let bootstrap = Bootstrap(
+                writer: service.writer, keys: keys, ownerKey: config.ownerKey, logger: process.logger)
             return service.parts(with: [bootstrap])
         }
     }

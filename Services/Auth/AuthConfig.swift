@@ -17,7 +17,8 @@ struct AuthConfig {
         let http = try HTTPConfig(config, service: "auth", offset: 20)
         self.issuer = config.string(forKey: "auth.issuer", default: "http://\(http.host):\(http.port)")
         guard let path = config.string(forKey: "auth.secrets.key.file") else {
-            throw ConfigurationError(key: "auth.secrets.key.file", problem: "must name a file with 64 hexadecimal digits")
+            throw ConfigurationError(
+                key: "auth.secrets.key.file", problem: "must name a file with 64 hexadecimal digits")
         }
         guard let bytes = Hex.decode(try Self.read(path, key: "auth.secrets.key.file")), bytes.count == 32 else {
             throw ConfigurationError(key: "auth.secrets.key.file", problem: "must hold 64 hexadecimal digits")

@@ -8,11 +8,17 @@ enum AuthErrorShape {
     static let shape: @Sendable (APIFailure, Request) -> (contentType: String, body: [UInt8]) = { failure, request in
         let body: JSON
         if request.uri.path.hasPrefix("/oauth2") {
-            body = ["error": .string(failure.code ?? oauth2Code(failure.status)), "error_description": .string(failure.message)]
+            body = [
+                "error": .string(failure.code ?? oauth2Code(failure.status)),
+                "error_description": .string(failure.message),
+            ]
         } else {
             let details = JSON.object(failure.details.mapValues { .string($0) })
             body = [
-                "error": ["code": .string(failure.code ?? waveCode(failure.status)), "message": .string(failure.message), "details": details]
+                "error": [
+                    "code": .string(failure.code ?? waveCode(failure.status)), "message": .string(failure.message),
+                    "details": details,
+                ]
             ]
         }
         return ("application/json", body.bytes)

@@ -16,11 +16,13 @@ struct Grant {
     ///   - scope: names separated by spaces; `nil`: everything.
     ///   - timeToLive: seconds, in `range`; `nil`: `standard`, and without one the credential has no end.
     init(
-        for principal: Principal, tenant: String?, scope: String?, timeToLive: Int?, standard: Int?, range: ClosedRange<Int>
+        for principal: Principal, tenant: String?, scope: String?, timeToLive: Int?, standard: Int?,
+        range: ClosedRange<Int>
     ) throws(APIFailure) {
         self.tenant = tenant ?? principal.tenant
         guard Self.isName(self.tenant) else {
-            throw APIFailure(.badRequest, "tenant must be 1 to 64 letters, digits, '-' or '_'", details: ["field": "tenant"])
+            throw APIFailure(
+                .badRequest, "tenant must be 1 to 64 letters, digits, '-' or '_'", details: ["field": "tenant"])
         }
         guard self.tenant == principal.tenant || principal.scopes.contains(.authAdmin) else {
             throw APIFailure(.forbidden, "Another tenant needs the scope auth:admin", details: ["field": "tenant"])
@@ -42,16 +44,21 @@ struct Grant {
 
     static func isName(_ text: String) -> Bool {
         (1...64).contains(text.utf8.count)
-            && text.utf8.allSatisfy { Character(UnicodeScalar($0)).isLetter || (48...57).contains($0) || $0 == 45 || $0 == 95 }
+            && text.utf8.allSatisfy {
+                Character(UnicodeScalar($0)).isLetter || (48...57).contains($0) || $0 == 45 || $0 == 95
+            }
             && text.allSatisfy(\.isASCII)
     }
 
     private static func isScope(_ scope: Scope) -> Bool {
         if scope == .all { return true }
         let parts = scope.name.split(separator: ":", omittingEmptySubsequences: false)
-        return parts.count == 2 && parts.allSatisfy { part in
-            part == "*" || (1...32).contains(part.utf8.count) && part.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
-        } && parts[0] != "*"
+        return parts.count == 2
+            && parts.allSatisfy { part in
+                part == "*"
+                    || (1...32).contains(part.utf8.count)
+                        && part.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+            } && parts[0] != "*"
     }
 }
 

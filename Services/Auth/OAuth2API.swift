@@ -62,7 +62,8 @@ struct OAuth2API {
         let asker = try context.require(APIKeysAPI.scope)
         let body = try await request.decodeJSON(ClientBody.self, context)
         let grant = try Grant(
-            for: asker, tenant: body.tenant, scope: body.scope, timeToLive: nil, standard: nil, range: 1...Self.lifetime)
+            for: asker, tenant: body.tenant, scope: body.scope, timeToLive: nil, standard: nil, range: 1...Self.lifetime
+        )
         let name = try body.name.requireName(field: "name")
         let (id, secret) = ("client_\(ULID())", Secret(.clientSecret))
         _ = try await self.writer.write { mutation in
@@ -113,9 +114,11 @@ struct OAuth2API {
             subject: client.id, name: client.name, tenant: client.tenant, scopes: client.scopes, credential: .oauth2,
             credentialID: client.id)
         let grant = try Grant(
-            for: asker, tenant: nil, scope: grantScopes.claim, timeToLive: nil, standard: Self.lifetime, range: 1...Self.lifetime)
+            for: asker, tenant: nil, scope: grantScopes.claim, timeToLive: nil, standard: Self.lifetime,
+            range: 1...Self.lifetime)
         let token = try await AccessToken.issue(
-            id: ULID().text, client: client.id, name: client.name, grant: grant, expires: .now + .seconds(Self.lifetime),
+            id: ULID().text, client: client.id, name: client.name, grant: grant,
+            expires: .now + .seconds(Self.lifetime),
             self.writer)
         var response = Response.json(
             TokenAnswer(access_token: token, expires_in: Self.lifetime, scope: grant.scopes.claim))
@@ -147,7 +150,8 @@ struct OAuth2API {
         guard let header = request.headers[.authorization], header.lowercased().hasPrefix("basic "),
             let data = Data(base64Encoded: String(header.dropFirst(6)))
         else { return nil }
-        let halves = String(decoding: data, as: UTF8.self).split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        let halves = String(decoding: data, as: UTF8.self).split(
+            separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard halves.count == 2 else { return nil }
         // Our ids and secrets have no characters that a client would percent-encode (RFC 6749 §2.3.1).
         return (String(halves[0]), String(halves[1]))

@@ -73,7 +73,8 @@ actor SigningKeys {
     func sign(_ principal: Principal, issued: Timestamp, expires: Timestamp) async throws -> String {
         let current = try self.current()
         let claims = AccessTokenClaims(
-            principal: principal, issuer: self.issuer, id: principal.credentialID, issued: issued.date, expires: expires.date)
+            principal: principal, issuer: self.issuer, id: principal.credentialID, issued: issued.date,
+            expires: expires.date)
         return try await current.collection.sign(
             claims, kid: JWKIdentifier(string: current.newest), header: ["typ": "at+jwt"])
     }

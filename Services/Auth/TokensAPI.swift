@@ -59,11 +59,13 @@ struct TokensAPI {
         case .apiKey, .anonymous:
             let key = Secret(.apiKey)
             let record = APIKeyRecord(
-                id: id, name: name, subject: asker.subject, grant: grant, stations: body.stations, tier: body.tier ?? asker.tier)
+                id: id, name: name, subject: asker.subject, grant: grant, stations: body.stations,
+                tier: body.tier ?? asker.tier)
             try await record.insert(key, self.writer)
             token = key.text
         case .oauth2:
-            token = try await AccessToken.issue(id: id, client: nil, name: name, grant: grant, expires: expires, self.writer)
+            token = try await AccessToken.issue(
+                id: id, client: nil, name: name, grant: grant, expires: expires, self.writer)
         case .jwt:
             let principal = Principal(
                 subject: asker.subject, name: name, tenant: grant.tenant, scopes: grant.scopes,

@@ -13,7 +13,7 @@ struct DetectionDraft: Sendable, Equatable {
 
     private static let pixelsMax = 100_000
     /// The last second of the year 9999.
-    private static let timeMax = 253_402_300_799
+    static let timeMax = 253_402_300_799
 
     /// - Parameter now: the detection's time, unless it says one.
     init(_ json: JSON, camera: String, now: Timestamp) throws(APIFailure) {

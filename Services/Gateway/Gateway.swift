@@ -46,10 +46,9 @@ struct Gateway: AsyncParsableCommand {
                 // `try?`: the monitor may be away; it hears the next report.
                 _ = try? await commands.call(report, timeout: .seconds(1))
             }
-            let keyRefresh = PeriodicDuty(every: CredentialVerifier.refreshInterval) { await verifier.refresh() }
             let operators = OperatorsAPI.application(
                 config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies, edge: edge)
-            return [commands, enquiries, subscriber, reporter, keyRefresh, operators, EdgeService(edge: edge, acceptor: acceptor)]
+            return [commands, enquiries, subscriber, reporter, verifier, operators, EdgeService(edge: edge, acceptor: acceptor)]
         }
     }
 }

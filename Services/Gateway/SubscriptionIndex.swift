@@ -51,7 +51,7 @@ final class Grant {
 
     init(_ principal: Principal) {
         self.principal = principal
-        self.allowed = Catalogue.entries.map { entry in entry.scope.map(principal.scopes.contains) ?? true }
+        self.allowed = Catalogue.entries.map { principal.maySee($0) }
     }
 
     /// The tenant is right already: it is part of the key.

@@ -6,26 +6,26 @@ enum StreamProtocol: String, Sendable, CaseIterable {
     case webrtc, rtmp, srt, ndi
 }
 
-/// `idle → live → ended`, and no way back.
-enum StreamStatus: String, Sendable, CaseIterable {
-    case idle, live, ended, error
-
-    var canStart: Bool { self == .idle }
-    var canStop: Bool { self == .live }
-    /// Whether it can be edited or deleted.
-    var canChange: Bool { self != .live }
-    var takesChat: Bool { self != .ended }
-    var takesReactions: Bool { self == .live }
-}
-
 /// One broadcast, from its plan to its end.
 struct Stream: Sendable {
+    /// `idle → live → ended`, and no way back.
+    enum Status: String, Sendable, CaseIterable {
+        case idle, live, ended, error
+
+        var canStart: Bool { self == .idle }
+        var canStop: Bool { self == .live }
+        /// Whether it can be edited or deleted.
+        var canChange: Bool { self != .live }
+        var takesChat: Bool { self != .ended }
+        var takesReactions: Bool { self == .live }
+    }
+
     var id: String
     var tenant: String
     var title: String
     var description: String?
     var `protocol`: StreamProtocol
-    var status: StreamStatus
+    var status: Status
     var recording: JSON
     var transcoding: JSON
     var startedAt: Timestamp?
@@ -60,7 +60,7 @@ struct Stream: Sendable {
         self.title = try row.decode("title")
         self.description = try row.decode("description")
         guard let name = StreamProtocol(rawValue: try row.decode("protocol")),
-            let status = StreamStatus(rawValue: try row.decode("status"))
+            let status = Status(rawValue: try row.decode("status"))
         else { throw .decoding("a stream's protocol or status is not one of ours") }
         self.protocol = name
         self.status = status

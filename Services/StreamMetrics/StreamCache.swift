@@ -9,7 +9,7 @@ import NIOConcurrencyHelpers
 final class StreamCache: Sendable {
     struct Entry: Sendable {
         let tenant: String
-        let status: StreamStatus
+        let status: Stream.Status
     }
 
     /// What was found, to be kept once the mutation that found it is committed.
@@ -48,7 +48,7 @@ final class StreamCache: Sendable {
         if let kept, kept.until > .now { return Finding(entry: kept.entry, generation: generation) }
         guard Stream.isID(stream),
             let row = try await mutation.query("SELECT tenant, status FROM streams WHERE id = \(stream)").first,
-            let status = StreamStatus(rawValue: try row.decode("status"))
+            let status = Stream.Status(rawValue: try row.decode("status"))
         else { throw CommandFailure(.notFound, "There is no stream \(stream.prefix(100))") }
         return Finding(entry: Entry(tenant: try row.decode("tenant"), status: status), generation: generation)
     }

@@ -4,10 +4,11 @@ import FoundationEssentials
 import JWTKit
 public import Logging
 import NIOConcurrencyHelpers
+public import ServiceLifecycle
 
 /// Says whom a credential belongs to. Access tokens are verified here, with auth's public keys; API keys and opaque tokens are
 /// asked about over the bus, and the answer is remembered for a short while.
-public actor CredentialVerifier {
+public actor CredentialVerifier: Service {
     private struct Keys {
         let issuer: String
         let collection: JWTKeyCollection
@@ -32,8 +33,9 @@ public actor CredentialVerifier {
     private static let rememberedMax = 20_000
     /// A token with an unknown key makes us ask for keys again, at most this often.
     private static let refetchInterval = Duration.seconds(2)
-    /// How often a process should call `refresh`.
-    public static let refreshInterval = Duration.seconds(5)
+    private static let refreshInterval = Duration.seconds(5)
+    /// As long as auth has not answered.
+    private static let retryInterval = Duration.milliseconds(250)
     /// No credential is longer.
     private static let bytesMax = 8192
 
@@ -112,10 +114,15 @@ public actor CredentialVerifier {
         self.reached.withLockedValue { $0 }.map { ContinuousClock.now - $0 < Self.refreshInterval * 2 } ?? false
     }
 
-    /// Asks auth for its keys again: a duty of every process, so that tokens are verified with auth away.
-    public func refresh() async {
-        // `try?`: auth may be away; `isAuthReachable` says so.
-        _ = try? await self.loadKeys()
+    /// Keeps the keys fresh until shutdown, so that tokens are verified with auth away.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                // `try?`: auth may be away, and `isAuthReachable` says so; a cancelled sleep ends the loop.
+                let isLoaded = (try? await self.loadKeys()) != nil
+                try? await Task.sleep(for: isLoaded ? Self.refreshInterval : Self.retryInterval)
+            }
+        }
     }
 
     /// `nil`: asked too recently.

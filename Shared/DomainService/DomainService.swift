@@ -2,8 +2,8 @@ public import Access
 public import Bus
 public import Database
 public import Events
-public import Hummingbird
 import HTTPTypes
+public import Hummingbird
 public import Logging
 import NIOCore
 public import ServiceKit
@@ -35,7 +35,8 @@ public struct DomainService {
     ///   - authenticate: given the database, how credentials are judged; `nil`: asks auth over the bus.
     public init(
         _ name: ServiceName, _ process: ServiceProcess, migrations: [Migration], openAPI: [UInt8],
-        anonymous: Principal? = nil, authenticate: ((Database) -> Authenticate)? = nil, shape: @escaping FailureMiddleware<APIContext>.Shape
+        anonymous: Principal? = nil, authenticate: ((Database) -> Authenticate)? = nil,
+        shape: @escaping FailureMiddleware<APIContext>.Shape
     ) throws {
         let config = process.config
         let bus = BusConfig(config, portsBase: try config.portsBase())
@@ -93,14 +94,15 @@ public struct DomainService {
             // `try?`: the monitor may be away; it hears the next report.
             _ = try? await client.call(report, timeout: .seconds(1))
         }
-        let keyRefresh = PeriodicDuty(every: CredentialVerifier.refreshInterval) { [verifier] in
-            if name != .auth { await verifier.refresh() }
-        }
+        // Auth judges credentials by itself.
+        let verification: [any Service] = name == .auth ? [] : [self.verifier]
         let server = Application(
             router: self.router,
             configuration: .init(address: .hostname(self.http.host, port: self.http.port), serverName: "crosspoint"),
             logger: self.logger)
-        return [self.client, self.database, self.writer, self.commands, announcer, reporter, keyRefresh] + duties + [server]
+        return [self.client, self.database, self.writer, self.commands, announcer, reporter] + verification + duties + [
+            server
+        ]
     }
 
     /// Publishes telemetry: not logged, not numbered.
@@ -128,7 +130,8 @@ extension ReportProcess {
     public init(process: ServiceName, instance: String, readiness: Readiness, gauges: [String: Double]) {
         let dependencies = readiness.dependencies
         self.init(
-            process: process, instance: instance, pid: ProcessIdentifier.own, isReady: dependencies.values.allSatisfy(\.self),
+            process: process, instance: instance, pid: ProcessIdentifier.own,
+            isReady: dependencies.values.allSatisfy(\.self),
             dependencies: dependencies, gauges: gauges)
     }
 }

@@ -46,7 +46,8 @@ extension EventFilter {
             return number
         }
         self.init(
-            tenant: tenant, types: query.getAll("type").map { EventType(String($0)) }, room: query["room"].map(String.init),
+            tenant: tenant, types: query.getAll("type").map { EventType(String($0)) },
+            room: query["room"].map(String.init),
             from: try moment("from"), to: try moment("to"), after: UInt64(try number("after", 0...Int.max, default: 0)),
             limit: try number("limit", 1...1000, default: 100))
     }

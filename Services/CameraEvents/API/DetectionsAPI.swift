@@ -18,7 +18,7 @@ struct DetectionsAPI {
             let camera = try await self.cameras.camera(
                 try context.parameters.require("id"), tenant: principal.tenant)
             let limit = try Self.number("limit", request, 1...1000) ?? 100
-            let since = try Self.number("since", request, 0...Int.max) ?? 0
+            let since = try Self.number("since", request, 0...DetectionDraft.timeMax) ?? 0
             let found = try await self.detections.latest(limit, of: camera, since: Int64(since))
             return Response.json(["detections": found])
         }

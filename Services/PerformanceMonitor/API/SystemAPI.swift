@@ -113,7 +113,7 @@ struct SystemAPI {
             ],
             "configuration": [
                 "port": .integer(Int64(self.config.edgePort)), "maxConcurrentSources": 10,
-                "performanceMonitoringInterval": .integer(self.config.interval.milliseconds), "metricsRetentionDays": 7,
+                "performanceMonitoringInterval": .integer(self.config.interval.milliseconds), "metricsRetentionDays": 0,
             ],
         ]
         return .json(body)
