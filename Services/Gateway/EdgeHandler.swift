@@ -18,7 +18,7 @@ final class EdgeHandler: LoopHandler {
     private var clients: [ConnectionID: Client] = [:]
     private var clientsByDialect: [Int]
     private var arrivals: [ConnectionID: Arrival] = [:]
-    private var index = SubscriptionIndex()
+    private var index = SubscriptionIndex<Client>()
     private var projection: UInt64 = 0
     private var isDraining = false
 
@@ -129,7 +129,9 @@ final class EdgeHandler: LoopHandler {
         guard let client = self.clients[connection.id] else { return }
         client.lastHeard = .now
         guard client.isWaiting else { return self.handle(message, for: client) }
-        guard client.held.count < Client.heldMax else { return connection.close(code: 1008, reason: "too many messages") }
+        guard client.held.count < Client.heldMax else {
+            return connection.close(code: 1008, reason: "too many messages")
+        }
         client.held.append(message)
     }
 
@@ -205,7 +207,8 @@ final class EdgeHandler: LoopHandler {
             case .claim(let seat): self.claim(seat, for: client)
             case .verify(let credential):
                 client.isWaiting = true
-                self.enquiries.ask(.verify(credential, remoteAddress: client.request.remoteAddress, client.id, self.post))
+                self.enquiries.ask(
+                    .verify(credential, remoteAddress: client.request.remoteAddress, client.id, self.post))
             case .call(let call):
                 client.isWaiting = true
                 self.enquiries.ask(.call(call, client.id, self.post))
@@ -250,7 +253,9 @@ final class EdgeHandler: LoopHandler {
                 continue
             }
             for (place, dialect) in self.dialects.enumerated() where self.clientsByDialect[place] > 0 {
-                for projection in dialect.project(event) { self.give(projection, of: event, entry, dialect: place, now) }
+                for projection in dialect.project(event) {
+                    self.give(projection, of: event, entry, dialect: place, now)
+                }
             }
         }
     }
@@ -263,7 +268,9 @@ final class EdgeHandler: LoopHandler {
         var frame: FrameRange?
         var count = 0
         for key in projection.keys {
-            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: event.tenant, key: key)] else { continue }
+            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: event.tenant, key: key)] else {
+                continue
+            }
             for (client, grant) in listeners.entries {
                 guard client.lastProjection != self.projection, grant.allows(entry, room: event.room) else { continue }
                 client.lastProjection = self.projection

@@ -29,7 +29,9 @@ struct RequestHead: Sendable, Equatable {
         var lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)[...]
         guard let first = lines.popFirst() else { return .malformed }
         let words = first.split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == 3, !words[0].isEmpty, words[1].hasPrefix("/"), words[2] == "HTTP/1.1" else { return .malformed }
+        guard words.count == 3, !words[0].isEmpty, words[1].hasPrefix("/"), words[2] == "HTTP/1.1" else {
+            return .malformed
+        }
         var headers: [String: String] = [:]
         // A bare carriage return, line feed or NUL is a line end to some and not to others (RFC 9110 §5.5).
         guard Self.isWithoutControls(first), lines.allSatisfy(Self.isWithoutControls) else { return .malformed }
@@ -43,7 +45,8 @@ struct RequestHead: Sendable, Equatable {
         }
         return .complete(
             RequestHead(
-                method: String(words[0]), target: String(words[1]), headers: headers, leftover: Array(bytes[(end + 4)...])))
+                method: String(words[0]), target: String(words[1]), headers: headers,
+                leftover: Array(bytes[(end + 4)...])))
     }
 
     /// Whether a comma-separated field contains that token, whatever its case.

@@ -64,7 +64,9 @@ public actor CredentialVerifier: Service {
 
     /// A credential of any kind: what a service's API takes.
     @Sendable
-    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError)
+        -> Principal
+    {
         try await self.verify(token, remoteAddress: remoteAddress)
     }
 
@@ -164,7 +166,8 @@ public actor CredentialVerifier: Service {
         let generation = self.generation
         let answer: Introspection
         do {
-            answer = try await self.commands.call(Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
+            answer = try await self.commands.call(
+                Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
         } catch {
             throw .unavailable
         }

@@ -21,7 +21,9 @@ public final class PrometheusRegistry: MetricsFactory {
         self.series(label, dimensions) { PrometheusCounter() }
     }
 
-    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)]) -> any FloatingPointCounterHandler {
+    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)])
+        -> any FloatingPointCounterHandler
+    {
         self.series(label, dimensions) { PrometheusFloatingPointCounter() }
     }
 
@@ -32,7 +34,9 @@ public final class PrometheusRegistry: MetricsFactory {
     public func makeRecorder(
         label: String, dimensions: [(String, String)], aggregate: Bool
     ) -> any RecorderHandler {
-        if aggregate { return self.series(label, dimensions) { PrometheusHistogram(buckets: PrometheusHistogram.powers) } }
+        if aggregate {
+            return self.series(label, dimensions) { PrometheusHistogram(buckets: PrometheusHistogram.powers) }
+        }
         return self.series(label, dimensions) { PrometheusGauge() }
     }
 
@@ -108,7 +112,9 @@ final class PrometheusCounter: PrometheusValue, CounterHandler {
     var kind: String { "counter" }
     func increment(by amount: Int64) { self.value.withLockedValue { $0 += amount } }
     func reset() { self.value.withLockedValue { $0 = 0 } }
-    func lines(name: String, labels: String) -> String { self.line(name, labels, "\(self.value.withLockedValue { $0 })") }
+    func lines(name: String, labels: String) -> String {
+        self.line(name, labels, "\(self.value.withLockedValue { $0 })")
+    }
 }
 
 final class PrometheusFloatingPointCounter: PrometheusValue, FloatingPointCounterHandler {
@@ -116,7 +122,9 @@ final class PrometheusFloatingPointCounter: PrometheusValue, FloatingPointCounte
     var kind: String { "counter" }
     func increment(by amount: Double) { self.value.withLockedValue { $0 += amount } }
     func reset() { self.value.withLockedValue { $0 = 0 } }
-    func lines(name: String, labels: String) -> String { self.line(name, labels, "\(self.value.withLockedValue { $0 })") }
+    func lines(name: String, labels: String) -> String {
+        self.line(name, labels, "\(self.value.withLockedValue { $0 })")
+    }
 }
 
 final class PrometheusGauge: PrometheusValue, MeterHandler, RecorderHandler {
@@ -128,7 +136,9 @@ final class PrometheusGauge: PrometheusValue, MeterHandler, RecorderHandler {
     func decrement(by amount: Double) { self.value.withLockedValue { $0 -= amount } }
     func record(_ value: Int64) { self.set(Double(value)) }
     func record(_ value: Double) { self.set(value) }
-    func lines(name: String, labels: String) -> String { self.line(name, labels, "\(self.value.withLockedValue { $0 })") }
+    func lines(name: String, labels: String) -> String {
+        self.line(name, labels, "\(self.value.withLockedValue { $0 })")
+    }
 }
 
 final class PrometheusHistogram: PrometheusValue, TimerHandler, RecorderHandler {

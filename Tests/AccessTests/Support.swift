@@ -1,10 +1,21 @@
-import Bus
-import Events
 import Glibc
 import Logging
-import NIOConcurrencyHelpers
 import ServiceLifecycle
 import Testing
+
+/// Waits for a condition. Fails the test when it does not come.
+func eventually(
+    within limit: Duration = .seconds(10), sourceLocation: SourceLocation = #_sourceLocation, _ condition: () -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + limit
+    while !condition() {
+        guard ContinuousClock.now < deadline else {
+            Issue.record("it did not happen within \(limit)", sourceLocation: sourceLocation)
+            return
+        }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+}
 
 /// Runs services around a test, and shuts them down in order.
 func with<Result: Sendable>(

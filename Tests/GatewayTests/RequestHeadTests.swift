@@ -3,7 +3,8 @@ import Testing
 @testable import Gateway
 
 @Suite struct RequestHeadTests {
-    private let plain = "GET /ws?a=b HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\r\n"
+    private let plain =
+        "GET /ws?a=b HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\r\n"
 
     private func parse(_ text: String) -> RequestHead.Progress { RequestHead.parse(Array(text.utf8)) }
 
@@ -35,16 +36,21 @@ import Testing
     }
 
     @Test func `the values of a repeated field are joined, and blanks around them go`() throws {
-        let head = try self.head("GET / HTTP/1.1\r\nX-Forwarded-For:  a \r\nHost:x\r\nx-forwarded-for:\tb\r\nEmpty:\r\n\r\n")
+        let head = try self.head(
+            "GET / HTTP/1.1\r\nX-Forwarded-For:  a \r\nHost:x\r\nx-forwarded-for:\tb\r\nEmpty:\r\n\r\n")
         #expect(head.headers == ["x-forwarded-for": "a, b", "host": "x", "empty": ""])
     }
 
     @Test(arguments: [
-        "\r\n\r\n", "GET\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/2\r\n\r\n", "GET  / HTTP/1.1\r\n\r\n",
-        "GET / HTTP/1.1 \r\n\r\n", " GET / HTTP/1.1\r\n\r\n", "GET http://x/ HTTP/1.1\r\n\r\n", "GET * HTTP/1.1\r\n\r\n",
+        "\r\n\r\n", "GET\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/2\r\n\r\n",
+        "GET  / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1 \r\n\r\n", " GET / HTTP/1.1\r\n\r\n", "GET http://x/ HTTP/1.1\r\n\r\n",
+        "GET * HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nno colon\r\n\r\n", "GET / HTTP/1.1\r\n: empty\r\n\r\n", "GET / HTTP/1.1\r\nHost : x\r\n\r\n",
-        "GET / HTTP/1.1\r\n Host: x\r\n\r\n", "GET / HTTP/1.1\r\nA: b\r\n c: folded\r\n\r\n", "GET / HTTP/1.1\r\nHo\tst: x\r\n\r\n",
-        "GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\n", "GET / HTTP/1.1\r\nA: b\rC: d\r\n\r\n", "GET / HTTP/1.1\r\nA: \u{0}\r\n\r\n",
+        "GET / HTTP/1.1\r\n Host: x\r\n\r\n", "GET / HTTP/1.1\r\nA: b\r\n c: folded\r\n\r\n",
+        "GET / HTTP/1.1\r\nHo\tst: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\n", "GET / HTTP/1.1\r\nA: b\rC: d\r\n\r\n",
+        "GET / HTTP/1.1\r\nA: \u{0}\r\n\r\n",
         "GET /\u{0} HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHö: x\r\n\r\n", "GET / HTTP/1.1\r\nA(b): x\r\n\r\n",
         "GET /\n HTTP/1.1\r\n\r\n",
     ])
@@ -58,7 +64,9 @@ import Testing
 
     @Test func `a head is 16 KiB at most`() throws {
         let frame = "GET / HTTP/1.1\r\nA: \r\n\r\n".utf8.count
-        func text(_ count: Int) -> String { "GET / HTTP/1.1\r\nA: \(String(repeating: "x", count: count - frame))\r\n\r\n" }
+        func text(_ count: Int) -> String {
+            "GET / HTTP/1.1\r\nA: \(String(repeating: "x", count: count - frame))\r\n\r\n"
+        }
         #expect(try self.head(text(RequestHead.bytesMax)).headers["a"]?.count == RequestHead.bytesMax - frame)
         #expect(self.parse(text(RequestHead.bytesMax + 1)) == .tooLong)
         #expect(self.parse(String(repeating: "x", count: RequestHead.bytesMax)) == .incomplete)

@@ -19,7 +19,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("ports.base", 80), ("ports.base", 60_001), ("auth.http.port", 0), ("auth.http.port", 65_536), ("auth.http.port", -1),
+        ("ports.base", 80), ("ports.base", 60_001), ("auth.http.port", 0), ("auth.http.port", 65_536),
+        ("auth.http.port", -1),
     ])
     func `a port out of range is refused by its name`(key: String, value: Int) {
         let reader = self.reader([
@@ -41,7 +42,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("::ffff:127.0.0.1", true), ("128.0.0.1", false), ("", false),
+        ("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("::ffff:127.0.0.1", true), ("128.0.0.1", false),
+        ("", false),
     ])
     func `loopback is loopback`(address: String, isLoopback: Bool) {
         #expect(TrustedProxies.isLoopback(address) == isLoopback)

@@ -29,7 +29,8 @@ private struct Known: Error {}
 
     private let counts = RequestCounts()
 
-    private func answer(to path: String = "/", _ failure: any Error) async throws -> (response: Response, body: String) {
+    private func answer(to path: String = "/", _ failure: any Error) async throws -> (response: Response, body: String)
+    {
         let router = Router(context: Context.self)
         router.middlewares.add(
             FailureMiddleware(requests: self.counts) { failure, _ in
@@ -39,7 +40,8 @@ private struct Known: Error {}
             })
         router.get("/") { _, _ -> Response in throw failure }
         let request = Request(
-            head: HTTPRequest(method: .get, scheme: "http", authority: "test", path: path), body: .init(buffer: ByteBuffer()))
+            head: HTTPRequest(method: .get, scheme: "http", authority: "test", path: path),
+            body: .init(buffer: ByteBuffer()))
         let context = Context(source: .init(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
         let response = try await router.buildResponder().respond(to: request, context: context)
         let collector = Collector()

@@ -18,7 +18,8 @@ import Testing
 
     @Test func `a record is one line of JSON, whatever is in it`() throws {
         let odd = "quote \" backslash \\ \n\r\n\t \u{0} \u{1B}[31m \u{7F} é 👩‍🚀 \u{2028}"
-        let record = try self.record("\(odd)", metadata: ["client.id": "\(odd)", "\(odd)": "x", "list": ["a", "\"b\""]])
+        let record = try self.record(
+            "\(odd)", metadata: ["client.id": "\(odd)", "\(odd)": "x", "list": ["a", "\"b\""]])
         #expect(record["message"] == odd)
         #expect(record["client.id"] == odd)
         #expect(record[odd] == "x")

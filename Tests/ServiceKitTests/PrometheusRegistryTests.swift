@@ -1,3 +1,4 @@
+import CoreMetrics
 import Testing
 
 @testable import ServiceKit
@@ -6,10 +7,13 @@ import Testing
     private let registry = PrometheusRegistry()
 
     @Test func `counters and gauges are grouped by name, labels in order`() {
-        let refusals = self.registry.makeCounter(label: "b_total", dimensions: [("status", "404"), ("dialect", "wave")])
+        let refusals = self.registry.makeCounter(
+            label: "b_total", dimensions: [("status", "404"), ("dialect", "wave")])
         refusals.increment(by: 2)
-        self.registry.makeCounter(label: "b_total", dimensions: [("dialect", "wave"), ("status", "404")]).increment(by: 1)
-        self.registry.makeCounter(label: "b_total", dimensions: [("dialect", "astro"), ("status", "404")]).increment(by: 7)
+        self.registry.makeCounter(label: "b_total", dimensions: [("dialect", "wave"), ("status", "404")]).increment(
+            by: 1)
+        self.registry.makeCounter(label: "b_total", dimensions: [("dialect", "astro"), ("status", "404")]).increment(
+            by: 7)
         self.registry.makeRecorder(label: "a_clients", dimensions: [], aggregate: false).record(Int64(5))
         self.registry.destroyCounter(refusals)
         #expect(
@@ -25,7 +29,9 @@ import Testing
 
     @Test func `a timer is a histogram in seconds whose buckets add up`() {
         let timer = self.registry.makeTimer(label: "wait_seconds", dimensions: [("kind", "x")])
-        for nanoseconds: Int64 in [50_000, 3_000_000, 3_000_000, 60_000_000_000] { timer.recordNanoseconds(nanoseconds) }
+        for nanoseconds: Int64 in [50_000, 3_000_000, 3_000_000, 60_000_000_000] {
+            timer.recordNanoseconds(nanoseconds)
+        }
         let lines = self.registry.text.split(separator: "\n").map(String.init)
         #expect(lines[0] == "# TYPE wait_seconds histogram")
         #expect(lines.contains(#"wait_seconds_bucket{kind="x",le="0.0001"} 1"#))
@@ -45,6 +51,8 @@ import Testing
 
     @Test func `label values are escaped`() {
         self.registry.makeCounter(label: "c_total", dimensions: [("what", "a\"b\\c\nd\r\ne")]).increment(by: 1)
-        #expect(self.registry.text.utf8.elementsEqual("# TYPE c_total counter\nc_total{what=\"a\\\"b\\\\c\\nd\r\\ne\"} 1\n".utf8))
+        #expect(
+            self.registry.text.utf8.elementsEqual(
+                "# TYPE c_total counter\nc_total{what=\"a\\\"b\\\\c\\nd\r\\ne\"} 1\n".utf8))
     }
 }
