@@ -18,7 +18,7 @@ final class EdgeHandler: LoopHandler {
     private var clients: [ConnectionID: Client] = [:]
     private var clientsByDialect: [Int]
     private var arrivals: [ConnectionID: Arrival] = [:]
-    private var index = SubscriptionIndex()
+    private var index = SubscriptionIndex<Client>()
     private var projection: UInt64 = 0
     private var isDraining = false
 
@@ -55,10 +55,12 @@ final class EdgeHandler: LoopHandler {
     func attached(to loop: LoopContext) { self.loop = loop }
 
     func received(_ messages: [EdgeMessage]) {
+        // One moment for the whole turn: what is queued goes out at its end, so a long turn does not make clients slow.
+        let now = ContinuousClock.now
         for message in messages {
             switch message {
             case .adopt(let arrival): self.adopt(arrival)
-            case .events(let events): self.deliver(events)
+            case .events(let events): self.deliver(events, now)
             case .verified(let id, let result):
                 self.resume(id) { client, now in client.session.verified(result, at: now) }
             case .called(let id, let result):
@@ -127,7 +129,9 @@ final class EdgeHandler: LoopHandler {
         guard let client = self.clients[connection.id] else { return }
         client.lastHeard = .now
         guard client.isWaiting else { return self.handle(message, for: client) }
-        guard client.held.count < Client.heldMax else { return connection.close(code: 1008, reason: "too many messages") }
+        guard client.held.count < Client.heldMax else {
+            return connection.close(code: 1008, reason: "too many messages")
+        }
         client.held.append(message)
     }
 
@@ -203,7 +207,8 @@ final class EdgeHandler: LoopHandler {
             case .claim(let seat): self.claim(seat, for: client)
             case .verify(let credential):
                 client.isWaiting = true
-                self.enquiries.ask(.verify(credential, remoteAddress: client.request.remoteAddress, client.id, self.post))
+                self.enquiries.ask(
+                    .verify(credential, remoteAddress: client.request.remoteAddress, client.id, self.post))
             case .call(let call):
                 client.isWaiting = true
                 self.enquiries.ask(.call(call, client.id, self.post))
@@ -241,15 +246,16 @@ final class EdgeHandler: LoopHandler {
 
     // MARK: events
 
-    private func deliver(_ events: [Event]) {
-        let now = ContinuousClock.now
+    private func deliver(_ events: [Event], _ now: ContinuousClock.Instant) {
         for event in events {
             guard let entry = Catalogue.byType[event.type] else {
                 self.unknownTypes.increment()
                 continue
             }
             for (place, dialect) in self.dialects.enumerated() where self.clientsByDialect[place] > 0 {
-                for projection in dialect.project(event) { self.give(projection, of: event, entry, dialect: place, now) }
+                for projection in dialect.project(event) {
+                    self.give(projection, of: event, entry, dialect: place, now)
+                }
             }
         }
     }
@@ -262,7 +268,9 @@ final class EdgeHandler: LoopHandler {
         var frame: FrameRange?
         var count = 0
         for key in projection.keys {
-            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: event.tenant, key: key)] else { continue }
+            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: event.tenant, key: key)] else {
+                continue
+            }
             for (client, grant) in listeners.entries {
                 guard client.lastProjection != self.projection, grant.allows(entry, room: event.room) else { continue }
                 client.lastProjection = self.projection

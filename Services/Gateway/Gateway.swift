@@ -41,14 +41,19 @@ struct Gateway: AsyncParsableCommand {
             readiness.require("auth-keys") { verifier.hasKeys }
             let reporter = PeriodicDuty(every: .seconds(2)) {
                 let report = ReportProcess(
-                    process: .gateway, instance: config.instance, pid: ProcessIdentifier.own, isReady: readiness.isReady,
+                    process: .gateway, instance: config.instance, pid: ProcessIdentifier.own,
+                    isReady: readiness.isReady,
                     dependencies: readiness.dependencies, gauges: ["connections": Double(census.total)])
                 // `try?`: the monitor may be away; it hears the next report.
                 _ = try? await commands.call(report, timeout: .seconds(1))
             }
             let operators = OperatorsAPI.application(
-                config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies, edge: edge)
-            return [commands, enquiries, subscriber, reporter, verifier, operators, EdgeService(edge: edge, acceptor: acceptor)]
+                config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies, edge: edge
+            )
+            return [
+                commands, enquiries, subscriber, reporter, verifier, operators,
+                EdgeService(edge: edge, acceptor: acceptor),
+            ]
         }
     }
 }
