@@ -13,6 +13,8 @@ final class Edge: Sendable {
     private let logger: Logger
 
     private static let mailboxMax = 100_000
+    /// Batches of events are large: what waits here is memory, and what waits in the subscriber's queue is bounded and repaired.
+    private static let congestedDepth = 500
     /// How long clients have to go when the gateway drains; within the 10 s that a process has.
     private static let drainMax = Duration.seconds(6)
 
@@ -42,6 +44,9 @@ final class Edge: Sendable {
         }
         return self.loops[place].post(.adopt(arrival))
     }
+
+    /// Whether a loop is so far behind that it should get no more events for now.
+    var isCongested: Bool { self.loops.contains { $0.mailboxDepth > Self.congestedDepth } }
 
     /// Called on the subscriber's thread with events in order.
     func deliver(_ events: [Event]) {
