@@ -134,7 +134,8 @@ let package = Package(
         tests(
             "ServiceKit",
             [
-                "ServiceKit", configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird, logging, nio,
+                "ServiceKit", configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird, logging,
+                nio,
             ]),
         tests("Access", ["Access", "Bus", "Events", jwt, lifecycle, locks, logging]),
         tests("Gateway", ["Gateway", "Dialects", "Events", "WebSockets", logging]),

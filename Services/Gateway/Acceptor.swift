@@ -19,7 +19,7 @@ final class Acceptor: Sendable {
     private let edge: Edge
     private let logger: Logger
 
-    /// From the connection to the end of its request head (DESIGN, *The gateway*).
+    /// From the connection to the end of its request head.
     private static let headTimeout = Duration.seconds(5)
     private static let farewellTimeout = Duration.seconds(2)
     private static let exhaustedPause = Duration.milliseconds(100)

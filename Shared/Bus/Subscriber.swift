@@ -159,7 +159,8 @@ public final class Subscriber: Service {
         if try publisher.commands.send(request.frames) {
             publisher.awaited = (correlation, .now + Self.replayTimeout)
             publisher.retry = nil
-            self.repairs.increment()
+            // A first contact asks for the newest events without having missed any.
+            if replay.after != nil { self.repairs.increment() }
         } else {
             publisher.retry = (replay, .now + Self.replayRetry)
         }
