@@ -1,3 +1,4 @@
+import Access
 import Dialects
 import Events
 import Logging
@@ -248,6 +249,7 @@ final class EdgeHandler: LoopHandler {
 
     private func deliver(_ events: [Event], _ now: ContinuousClock.Instant) {
         for event in events {
+            if event.type == CredentialRevoked.type { self.revoke(event) }
             guard let entry = Catalogue.byType[event.type] else {
                 self.unknownTypes.increment()
                 continue
@@ -257,6 +259,15 @@ final class EdgeHandler: LoopHandler {
                     self.give(projection, of: event, entry, dialect: place, now)
                 }
             }
+        }
+    }
+
+    /// Closes the connections of a credential that is not good any longer.
+    private func revoke(_ event: Event) {
+        // `try?`: one that we cannot read names nobody.
+        guard let revoked = try? event.payload(as: CredentialRevoked.self) else { return }
+        for client in self.clients.values where client.principal.map(revoked.concerns) ?? false {
+            client.connection.close(code: Closing.tokenRevoked.code, reason: Closing.tokenRevoked.reason)
         }
     }
 
@@ -300,4 +311,8 @@ final class EdgeHandler: LoopHandler {
         connection.send(range)
         client.delivered += 1
     }
+}
+
+extension Closing {
+    fileprivate static let tokenRevoked = Closing(1008, "token revoked")
 }

@@ -29,8 +29,10 @@ struct Gateway: AsyncParsableCommand {
             let edge = try Edge(config: config, census: census, enquiries: enquiries, logger: process.logger)
             let doorman = Doorman(census: census, verifier: verifier, proxies: proxies)
             let acceptor = try Acceptor(config: config, doorman: doorman, edge: edge, logger: process.logger)
-            let subscriber = Subscriber(publishers: bus.endpoints, logger: process.logger) { events in
-                if events.contains(where: { $0.type == CredentialRevoked.type }) { enquiries.ask(.forget) }
+            let subscriber = Subscriber(
+                publishers: bus.endpoints, logger: process.logger, isCongested: { edge.isCongested }
+            ) { events in
+                for event in events where event.type == CredentialRevoked.type { enquiries.ask(.revoke(event)) }
                 edge.deliver(events)
             }
 

@@ -24,6 +24,8 @@ public actor CredentialVerifier: Service {
     private var keys: Keys?
     private var lastFetch: ContinuousClock.Instant?
     private var remembered: [String: Remembered] = [:]
+    /// What was revoked lately, so that access tokens, which are verified without asking auth, end with it.
+    private var revoked: [CredentialRevoked] = []
     /// How often everything was forgotten.
     private var generation = 0
     private nonisolated let reached = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
@@ -31,6 +33,7 @@ public actor CredentialVerifier: Service {
     private static let positiveAge = Duration.seconds(30)
     private static let negativeAge = Duration.seconds(5)
     private static let rememberedMax = 20_000
+    private static let revokedMax = 10_000
     /// A token with an unknown key makes us ask for keys again, at most this often.
     private static let refetchInterval = Duration.seconds(2)
     private static let refreshInterval = Duration.seconds(5)
@@ -96,7 +99,9 @@ public actor CredentialVerifier: Service {
         do {
             let claims = try await keys.collection.verify(token, as: AccessTokenClaims.self)
             guard claims.iss.value == keys.issuer else { throw Refusal.refused("another issuer") }
-            return claims.principal
+            let principal = claims.principal
+            guard !self.revoked.contains(where: { $0.concerns(principal) }) else { throw Refusal.refused("revoked") }
+            return principal
         } catch let error as JWTError where error.errorType == .unknownKID || error.errorType == .noKeyProvided {
             throw .unknownKey
         } catch let error as JWTError {
@@ -184,6 +189,12 @@ public actor CredentialVerifier: Service {
         guard let principal else { throw .invalid("unknown, expired or revoked") }
         if let expires = principal.expires, expires <= .now { throw .invalid("expired") }
         return principal
+    }
+
+    /// Refuses that credential from now on; the oldest of very many is let go.
+    public func revoke(_ credential: CredentialRevoked) {
+        if self.revoked.count >= Self.revokedMax { self.revoked.removeFirst() }
+        self.revoked.append(credential)
     }
 
     /// Forgets what was remembered: something was revoked.

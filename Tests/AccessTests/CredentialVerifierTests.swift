@@ -238,6 +238,20 @@ extension Principal {
         }
     }
 
+    @Test(arguments: [
+        ("token", "token-1", false), ("token", "token-2", true), ("client", "user-1", false),
+        ("apikey", "user-1", true),
+    ])
+    func `an access token ends with its revocation, or its client's`(kind: String, id: String, isGood: Bool)
+        async throws
+    {
+        try await self.withVerifier { verifier in
+            await verifier.revoke(CredentialRevoked(kind: kind, id: id))
+            let token = try await self.auth.token()
+            #expect(await self.isInvalid { try await verifier.verify(token, remoteAddress: nil) } == !isGood)
+        }
+    }
+
     @Test func `what is forgotten is asked again`() async throws {
         self.auth.state.withLockedValue { $0.principals["good"] = .known(.apiKey) }
         try await self.withVerifier { verifier in
