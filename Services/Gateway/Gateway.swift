@@ -30,7 +30,7 @@ struct Gateway: AsyncParsableCommand {
             let doorman = Doorman(census: census, verifier: verifier, proxies: proxies)
             let acceptor = try Acceptor(config: config, doorman: doorman, edge: edge, logger: process.logger)
             let subscriber = Subscriber(publishers: bus.endpoints, logger: process.logger) { events in
-                if events.contains(where: { $0.type == CredentialRevoked.type }) { enquiries.ask(.forget) }
+                if events.contains(where: { $0.type == CredentialRevoked.type }) { verifier.forget() }
                 edge.deliver(events)
             }
 

@@ -18,11 +18,17 @@ public actor CredentialVerifier {
         let until: ContinuousClock.Instant
     }
 
+    private struct Memory {
+        var answers: [String: Remembered] = [:]
+        /// Counts how often all was forgotten.
+        var generation = 0
+    }
+
     private let commands: CommandClient
     private let logger: Logger
     private var keys: Keys?
     private var lastFetch: ContinuousClock.Instant?
-    private var remembered: [String: Remembered] = [:]
+    private nonisolated let memory = NIOLockedValueBox(Memory())
     private nonisolated let reached = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
 
     private static let positiveAge = Duration.seconds(30)
@@ -32,8 +38,9 @@ public actor CredentialVerifier {
     private static let refetchInterval = Duration.seconds(2)
     /// How often a process should call `refresh`.
     public static let refreshInterval = Duration.seconds(5)
-    /// No credential is longer.
+    /// No access token is longer, and no other credential.
     private static let bytesMax = 8192
+    private static let opaqueBytesMax = 256
 
     public init(commands: CommandClient, logger: Logger) {
         self.commands = commands
@@ -134,6 +141,8 @@ public actor CredentialVerifier {
                 guard key.algorithm == .es256, key.keyIdentifier != nil else { continue }
                 try await collection.add(jwk: key)
             }
+            // Without this jwt-kit takes the first key for a token that names another one, or none.
+            await collection.clearDefault()
             let keys = Keys(issuer: answer.issuer, collection: collection)
             self.keys = keys
             self.reached.withLockedValue { $0 = .now }
@@ -145,29 +154,41 @@ public actor CredentialVerifier {
     }
 
     private func introspect(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+        guard token.utf8.count <= Self.opaqueBytesMax else { throw .invalid("not a credential") }
         // A key may be bound to addresses, so an answer holds for one address only.
         let cacheKey = "\(remoteAddress ?? "")\n\(token)"
-        let now = ContinuousClock.now
-        if let known = self.remembered[cacheKey], known.until > now {
-            guard let principal = known.principal else { throw .invalid("unknown, expired or revoked") }
-            return principal
-        }
+        let (known, generation) = self.memory.withLockedValue { ($0.answers[cacheKey], $0.generation) }
+        if let known, known.until > .now { return try Self.accept(known.principal) }
         let answer: Introspection
         do {
             answer = try await self.commands.call(Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
         } catch {
             throw .unavailable
         }
-        if self.remembered.count >= Self.rememberedMax { self.remembered.removeAll() }
         let age = answer.principal == nil ? Self.negativeAge : Self.positiveAge
-        self.remembered[cacheKey] = Remembered(principal: answer.principal, until: .now + age)
-        guard let principal = answer.principal else { throw .invalid("unknown, expired or revoked") }
+        let remembered = Remembered(principal: answer.principal, until: .now + age)
+        self.memory.withLockedValue { memory in
+            // An answer from before a revocation must not outlive it.
+            guard memory.generation == generation else { return }
+            if memory.answers.count >= Self.rememberedMax { memory.answers.removeAll() }
+            memory.answers[cacheKey] = remembered
+        }
+        return try Self.accept(answer.principal)
+    }
+
+    private static func accept(_ principal: Principal?) throws(AccessError) -> Principal {
+        guard let principal else { throw .invalid("unknown, expired or revoked") }
         if let expires = principal.expires, expires <= .now { throw .invalid("expired") }
         return principal
     }
 
     /// Forgets what was remembered: something was revoked.
-    public func forget() { self.remembered.removeAll() }
+    public nonisolated func forget() {
+        self.memory.withLockedValue { memory in
+            memory.answers.removeAll()
+            memory.generation += 1
+        }
+    }
 }
 
 /// Why a credential was not accepted.

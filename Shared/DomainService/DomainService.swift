@@ -28,6 +28,7 @@ public struct DomainService {
 
     private let http: HTTPConfig
     private let verifier: CredentialVerifier
+    private let authEndpoints: BusEndpoints?
 
     /// - Parameters:
     ///   - shape: the error bodies of this service's APIs.
@@ -58,6 +59,7 @@ public struct DomainService {
         self.router = Router(context: APIContext.self)
         let verifier = CredentialVerifier(commands: self.client, logger: process.logger)
         self.verifier = verifier
+        self.authEndpoints = name == .auth ? nil : bus.endpoints[.auth]
         let authenticate = authenticate?(self.database) ?? verifier.authenticate
 
         self.router.middlewares.add(
@@ -97,13 +99,19 @@ public struct DomainService {
         let keyRefresh = PeriodicDuty(every: CredentialVerifier.refreshInterval) { [verifier] in
             if name != .auth { await verifier.refresh() }
         }
+        let revocations = self.authEndpoints.map { [verifier] endpoints in
+            Subscriber(publishers: [.auth: endpoints], logger: self.logger) { events in
+                if events.contains(where: { $0.type == CredentialRevoked.type }) { verifier.forget() }
+            }
+        }
         let server = Application(
             router: self.router,
             configuration: .init(address: .hostname(self.http.host, port: self.http.port), serverName: "crosspoint"),
             logger: self.logger)
-        return [self.client, self.database, self.writer, self.commands, announcer, reporter, keyRefresh] + duties + [
-            server
+        let own: [any Service] = [
+            self.client, self.database, self.writer, self.commands, announcer, reporter, keyRefresh,
         ]
+        return own + (revocations.map { [$0] } ?? []) + duties + [server]
     }
 
     /// Publishes telemetry: not logged, not numbered.
