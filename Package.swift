@@ -130,6 +130,7 @@ let package = Package(
         tests("Database", ["Database", "Events", "TestSupport", logging]),
         tests("ServiceKit", ["ServiceKit", logging, metrics]),
         tests("Access", ["Access", "Bus", "Events", jwt, logging]),
+        tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
         tests("CameraEvents", ["CameraEvents", "Database", "Events", "ServiceKit", httpTypes]),
@@ -143,8 +144,8 @@ let package = Package(
         tests(
             "Integration",
             [
-                "Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio,
-                logging,
+                "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"),
+                crypto, nio, logging,
             ],
             resources: [.copy("Clients")]),
         tests(
