@@ -207,6 +207,7 @@ struct AuthTests {
             try await astro.send(subscribe)
             #expect(try await astro.next()["data"]?["room"] == "default")
             // The signing key is the old one.
+            try await suite.waitUntilReady(.auth)
             #expect(try await suite.request("GET", .auth, "/v1/auth/keys", token: jwt).status == 200)
         }
     }
