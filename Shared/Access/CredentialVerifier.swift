@@ -24,11 +24,16 @@ public actor CredentialVerifier: Service {
     private var keys: Keys?
     private var lastFetch: ContinuousClock.Instant?
     private var remembered: [String: Remembered] = [:]
+    /// What was revoked lately, so that access tokens, which are verified without asking auth, end with it.
+    private var revoked: [CredentialRevoked] = []
+    /// How often everything was forgotten.
+    private var generation = 0
     private nonisolated let reached = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
 
     private static let positiveAge = Duration.seconds(30)
     private static let negativeAge = Duration.seconds(5)
     private static let rememberedMax = 20_000
+    private static let revokedMax = 10_000
     /// A token with an unknown key makes us ask for keys again, at most this often.
     private static let refetchInterval = Duration.seconds(2)
     private static let refreshInterval = Duration.seconds(5)
@@ -62,7 +67,9 @@ public actor CredentialVerifier: Service {
 
     /// A credential of any kind: what a service's API takes.
     @Sendable
-    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError)
+        -> Principal
+    {
         try await self.verify(token, remoteAddress: remoteAddress)
     }
 
@@ -92,7 +99,9 @@ public actor CredentialVerifier: Service {
         do {
             let claims = try await keys.collection.verify(token, as: AccessTokenClaims.self)
             guard claims.iss.value == keys.issuer else { throw Refusal.refused("another issuer") }
-            return claims.principal
+            let principal = claims.principal
+            guard !self.revoked.contains(where: { $0.concerns(principal) }) else { throw Refusal.refused("revoked") }
+            return principal
         } catch let error as JWTError where error.errorType == .unknownKID || error.errorType == .noKeyProvided {
             throw .unknownKey
         } catch let error as JWTError {
@@ -139,7 +148,8 @@ public actor CredentialVerifier: Service {
             for key in document.keys {
                 // The algorithm is pinned by what we accept as a key, not by what a token says (RFC 8725 §3.1).
                 guard key.algorithm == .es256, key.keyIdentifier != nil else { continue }
-                try await collection.add(jwk: key)
+                // No key is the default one: a token of a key that we do not know is a reason to ask again, not a bad signature.
+                try await collection.add(jwk: key, isDefault: false)
             }
             let keys = Keys(issuer: answer.issuer, collection: collection)
             self.keys = keys
@@ -156,25 +166,42 @@ public actor CredentialVerifier: Service {
         let cacheKey = "\(remoteAddress ?? "")\n\(token)"
         let now = ContinuousClock.now
         if let known = self.remembered[cacheKey], known.until > now {
-            guard let principal = known.principal else { throw .invalid("unknown, expired or revoked") }
-            return principal
+            return try Self.current(known.principal)
         }
+        let generation = self.generation
         let answer: Introspection
         do {
-            answer = try await self.commands.call(Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
+            answer = try await self.commands.call(
+                Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
         } catch {
             throw .unavailable
         }
-        if self.remembered.count >= Self.rememberedMax { self.remembered.removeAll() }
-        let age = answer.principal == nil ? Self.negativeAge : Self.positiveAge
-        self.remembered[cacheKey] = Remembered(principal: answer.principal, until: .now + age)
-        guard let principal = answer.principal else { throw .invalid("unknown, expired or revoked") }
+        // An answer that was under way when something was revoked may be of the time before.
+        if generation == self.generation {
+            if self.remembered.count >= Self.rememberedMax { self.remembered.removeAll() }
+            let age = answer.principal == nil ? Self.negativeAge : Self.positiveAge
+            self.remembered[cacheKey] = Remembered(principal: answer.principal, until: .now + age)
+        }
+        return try Self.current(answer.principal)
+    }
+
+    private static func current(_ principal: Principal?) throws(AccessError) -> Principal {
+        guard let principal else { throw .invalid("unknown, expired or revoked") }
         if let expires = principal.expires, expires <= .now { throw .invalid("expired") }
         return principal
     }
 
+    /// Refuses that credential from now on; the oldest of very many is let go.
+    public func revoke(_ credential: CredentialRevoked) {
+        if self.revoked.count >= Self.revokedMax { self.revoked.removeFirst() }
+        self.revoked.append(credential)
+    }
+
     /// Forgets what was remembered: something was revoked.
-    public func forget() { self.remembered.removeAll() }
+    public func forget() {
+        self.remembered.removeAll()
+        self.generation += 1
+    }
 }
 
 /// Why a credential was not accepted.

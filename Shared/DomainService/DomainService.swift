@@ -69,7 +69,9 @@ public struct DomainService {
         self.addEventsRoute()
         self.answerReplays()
         let (database, writer) = (self.database, self.writer)
-        self.readiness.require("database") { database.isReady && writer.isActive }
+        self.readiness.require("database") { database.isReady }
+        // A standby has the database, but not the lock that makes it the one writer.
+        self.readiness.require("writer") { writer.isActive }
         if name != .auth {
             self.readiness.require("bus.auth") { verifier.isAuthReachable }
         }

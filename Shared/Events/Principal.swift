@@ -34,7 +34,7 @@ public struct Principal: Sendable, Hashable, Codable {
     /// The tenant of an installation with one user.
     public static let defaultTenant = "default"
 
-    /// A Source Saver client without a credential: its own five categories of the default tenant (DESIGN, *One event*).
+    /// A Source Saver client without a credential: its own five categories of the default tenant (docs/architecture.md).
     public static let anonymous = Principal(
         subject: "anonymous", name: "anonymous", tenant: Self.defaultTenant,
         scopes: [.obsRead, .obsSources, .systemRead], credential: .anonymous, credentialID: "anonymous")

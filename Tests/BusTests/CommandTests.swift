@@ -81,7 +81,8 @@ private struct Absent: Command {
         try await with(client) {
             let start = ContinuousClock.now
             #expect(await self.failure { try await client.call(Double(number: 1)) }?.code == .unavailable)
-            #expect(ContinuousClock.now - start < .milliseconds(1500))
+            // Well before the call's own deadline of 5 s.
+            #expect(ContinuousClock.now - start < .seconds(4))
         }
     }
 
