@@ -111,7 +111,7 @@ let package = Package(
             exclude: ["README.md"],
             resources: [.embedInCode("openapi.yaml")],
             swiftSettings: strict),
-        domainService("Auth", [crypto, jwt]),
+        domainService("Auth", [crypto, jwt, locks]),
         domainService("OBSBridge"),
         domainService("StreamMetrics", [locks]),
         domainService("RadioPlayout"),
