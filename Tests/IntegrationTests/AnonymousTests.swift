@@ -130,12 +130,12 @@ struct AnonymousTests {
         let key = try await suite.request(
             "POST", .auth, "/v1/auth/keys", ["name": "short", "scopes": ["streams:read"]], token: try suite.ownerKey)
         let (id, text) = (try #require(key["id"]?.string), try #require(key["key"]?.string))
-        let client = try await suite.connect(2, "/v1/streams?api_key=\(text)")
-        try await client.send(["type": "ping", "timestamp": 1])
-        #expect(try await client.next()["type"] == "pong")
+        let client = try await suite.connect(0, "/?token=\(text)")
+        try await client.send(["action": "subscribe", "events": ["stream:*"]])
+        _ = try await client.next { $0["event"] == "subscription:confirmed" }
         let revoked = try await suite.request("DELETE", .auth, "/v1/auth/keys/\(id)", token: try suite.ownerKey)
         #expect(revoked.status == 204)
-        #expect(try await client.closeCode() == 4401)
+        #expect(try await client.closeCode() == 1008)
         let log = try await suite.events(.auth, "type=auth.revoked", token: try suite.ownerKey)
         #expect(log.count == 1)
         // `*` does not open it.
