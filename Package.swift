@@ -140,17 +140,15 @@ let package = Package(
         tests(
             "Documents",
             [
-                "Auth", "Bus", "CameraEvents", "Database", "DomainService", "Events", "Gateway", "OBSBridge",
-                "PerformanceMonitor",
-                "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
+                "Auth", "Bus", "CameraEvents", "Database", "Dialects", "DomainService", "Events", "Gateway", "OBSBridge",
+                "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
             ]),
         tests(
             "Integration",
             [
                 "Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio,
                 logging,
-            ],
-            exclude: ["Clients"]),
+            ]),
         tests(
             "StreamMetrics",
             ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),
