@@ -111,7 +111,7 @@ let package = Package(
             exclude: ["README.md"],
             resources: [.embedInCode("openapi.yaml")],
             swiftSettings: strict),
-        domainService("Auth", [crypto, jwt]),
+        domainService("Auth", [crypto, jwt, locks]),
         domainService("OBSBridge"),
         domainService("StreamMetrics", [locks]),
         domainService("RadioPlayout"),
@@ -131,7 +131,12 @@ let package = Package(
         tests("Bus", ["Bus", "Events", "Threads", lifecycle, locks, logging]),
         tests("WebSockets", ["WebSockets", "Threads", "TestSupport", logging]),
         tests("Database", ["Database", "Events", "TestSupport", logging]),
-        tests("ServiceKit", ["ServiceKit", configuration, httpTypes, hummingbird, logging, metrics, nio]),
+        tests(
+            "ServiceKit",
+            [
+                "ServiceKit", configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird, logging,
+                nio,
+            ]),
         tests("Access", ["Access", "Bus", "Events", jwt, lifecycle, locks, logging]),
         tests("Gateway", ["Gateway", "Dialects", "Events", "WebSockets", logging]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),

@@ -14,6 +14,8 @@ final class Edge: Sendable {
     private let next = NIOLockedValueBox(0)
     private let backpressure = Counter(label: "gateway_loop_backpressure_total")
 
+    /// Batches of events are large: beyond this many messages the subscriber leaves events in its own queue, which is bounded.
+    private static let congestedDepth = 500
     /// Messages, of which a batch of events is one.
     private static let mailboxMax = 10_000
     private static let backpressurePause: UInt32 = 1000
@@ -46,8 +48,16 @@ final class Edge: Sendable {
         return self.loops[place].post(.adopt(arrival))
     }
 
-    /// Called on the subscriber's thread with events in order. When a loop is that far behind, the subscriber waits: what its
-    /// socket drops meanwhile is repaired from the log, while a batch that was dropped here would be gone.
+    /// Whether a loop is so far behind that it should get no more events for now: what the subscriber's socket drops meanwhile
+    /// is repaired from the log.
+    var isCongested: Bool {
+        let isCongested = self.loops.contains { $0.mailboxDepth > Self.congestedDepth }
+        if isCongested { self.backpressure.increment() }
+        return isCongested
+    }
+
+    /// Called on the subscriber's thread with events in order. Waits for a mailbox that is full all the same: a batch that was
+    /// dropped here would be gone.
     func deliver(_ events: [Event]) {
         for loop in self.loops {
             while !loop.post(.events(events)), !self.census.isDraining {

@@ -10,8 +10,6 @@ final class Enquiries: Service {
     enum Enquiry: Sendable {
         case verify(Credential, remoteAddress: String, ConnectionID, Answer)
         case call(CommandCall, ConnectionID, Answer)
-        /// Something was revoked: what was remembered of credentials does not count any longer.
-        case forget
     }
 
     /// Posts into the mailbox of the loop that asked.
@@ -37,7 +35,6 @@ final class Enquiries: Service {
         case .verify(_, _, let id, let answer): answer(.verified(id, .failure(.unavailable)))
         case .call(_, let id, let answer):
             answer(.called(id, .failure(CommandFailure(.unavailable, "The gateway is overloaded"))))
-        case .forget: break
         }
     }
 
@@ -59,7 +56,6 @@ final class Enquiries: Service {
             } catch {
                 answer(.called(id, .failure(error)))
             }
-        case .forget: await self.verifier.forget()
         }
     }
 }

@@ -19,23 +19,33 @@ public actor CredentialVerifier: Service {
         let until: ContinuousClock.Instant
     }
 
+    private struct Memory {
+        var answers: [String: Remembered] = [:]
+        /// What was revoked lately: access tokens, which are verified without asking auth, end with it too.
+        var revoked: [CredentialRevoked] = []
+        /// Counts how often the answers were forgotten.
+        var generation = 0
+    }
+
     private let commands: CommandClient
     private let logger: Logger
     private var keys: Keys?
     private var lastFetch: ContinuousClock.Instant?
-    private var remembered: [String: Remembered] = [:]
+    private nonisolated let memory = NIOLockedValueBox(Memory())
     private nonisolated let reached = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
 
     private static let positiveAge = Duration.seconds(30)
     private static let negativeAge = Duration.seconds(5)
     private static let rememberedMax = 20_000
+    private static let revokedMax = 10_000
     /// A token with an unknown key makes us ask for keys again, at most this often.
     private static let refetchInterval = Duration.seconds(2)
     private static let refreshInterval = Duration.seconds(5)
     /// As long as auth has not answered.
     private static let retryInterval = Duration.milliseconds(250)
-    /// No credential is longer.
+    /// No access token is longer, and no other credential.
     private static let bytesMax = 8192
+    private static let opaqueBytesMax = 256
 
     public init(commands: CommandClient, logger: Logger) {
         self.commands = commands
@@ -62,7 +72,9 @@ public actor CredentialVerifier: Service {
 
     /// A credential of any kind: what a service's API takes.
     @Sendable
-    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError)
+        -> Principal
+    {
         try await self.verify(token, remoteAddress: remoteAddress)
     }
 
@@ -92,7 +104,10 @@ public actor CredentialVerifier: Service {
         do {
             let claims = try await keys.collection.verify(token, as: AccessTokenClaims.self)
             guard claims.iss.value == keys.issuer else { throw Refusal.refused("another issuer") }
-            return claims.principal
+            let principal = claims.principal
+            let isRevoked = self.memory.withLockedValue { $0.revoked.contains { $0.concerns(principal) } }
+            guard !isRevoked else { throw Refusal.refused("revoked") }
+            return principal
         } catch let error as JWTError where error.errorType == .unknownKID || error.errorType == .noKeyProvided {
             throw .unknownKey
         } catch let error as JWTError {
@@ -139,8 +154,11 @@ public actor CredentialVerifier: Service {
             for key in document.keys {
                 // The algorithm is pinned by what we accept as a key, not by what a token says (RFC 8725 §3.1).
                 guard key.algorithm == .es256, key.keyIdentifier != nil else { continue }
-                try await collection.add(jwk: key)
+                // No key is the default one: a token of a key that we do not know is a reason to ask again, not a bad signature.
+                try await collection.add(jwk: key, isDefault: false)
             }
+            // Without this jwt-kit takes the first key for a token that names another one, or none.
+            await collection.clearDefault()
             let keys = Keys(issuer: answer.issuer, collection: collection)
             self.keys = keys
             self.reached.withLockedValue { $0 = .now }
@@ -152,29 +170,49 @@ public actor CredentialVerifier: Service {
     }
 
     private func introspect(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+        guard token.utf8.count <= Self.opaqueBytesMax else { throw .invalid("not a credential") }
         // A key may be bound to addresses, so an answer holds for one address only.
         let cacheKey = "\(remoteAddress ?? "")\n\(token)"
-        let now = ContinuousClock.now
-        if let known = self.remembered[cacheKey], known.until > now {
-            guard let principal = known.principal else { throw .invalid("unknown, expired or revoked") }
-            return principal
-        }
+        let (known, generation) = self.memory.withLockedValue { ($0.answers[cacheKey], $0.generation) }
+        if let known, known.until > .now { return try Self.accept(known.principal) }
         let answer: Introspection
         do {
-            answer = try await self.commands.call(Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
+            answer = try await self.commands.call(
+                Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
         } catch {
             throw .unavailable
         }
-        if self.remembered.count >= Self.rememberedMax { self.remembered.removeAll() }
         let age = answer.principal == nil ? Self.negativeAge : Self.positiveAge
-        self.remembered[cacheKey] = Remembered(principal: answer.principal, until: .now + age)
-        guard let principal = answer.principal else { throw .invalid("unknown, expired or revoked") }
+        let remembered = Remembered(principal: answer.principal, until: .now + age)
+        self.memory.withLockedValue { memory in
+            // An answer from before a revocation must not outlive it.
+            guard memory.generation == generation else { return }
+            if memory.answers.count >= Self.rememberedMax { memory.answers.removeAll() }
+            memory.answers[cacheKey] = remembered
+        }
+        return try Self.accept(answer.principal)
+    }
+
+    private static func accept(_ principal: Principal?) throws(AccessError) -> Principal {
+        guard let principal else { throw .invalid("unknown, expired or revoked") }
         if let expires = principal.expires, expires <= .now { throw .invalid("expired") }
         return principal
     }
 
-    /// Forgets what was remembered: something was revoked.
-    public func forget() { self.remembered.removeAll() }
+    /// Takes note of revocations among events, on any thread: what they name is refused from now on.
+    public nonisolated func hear(_ events: [Event]) {
+        for event in events where event.type == CredentialRevoked.type {
+            // `try?`: whatever it names, the answers of before do not count any longer.
+            let revoked = try? event.payload(as: CredentialRevoked.self)
+            self.memory.withLockedValue { memory in
+                // The oldest of very many is let go.
+                if memory.revoked.count >= Self.revokedMax { memory.revoked.removeFirst() }
+                if let revoked { memory.revoked.append(revoked) }
+                memory.answers.removeAll()
+                memory.generation += 1
+            }
+        }
+    }
 }
 
 /// Why a credential was not accepted.

@@ -18,6 +18,7 @@ public final class Subscriber: Service {
 
     private let publishers: [ServiceName: BusEndpoints]
     private let logger: Logger
+    private let isCongested: @Sendable () -> Bool
     private let deliver: @Sendable ([Event]) -> Void
     private let wake = WakeSignal()
     private let context = Context()
@@ -31,18 +32,21 @@ public final class Subscriber: Service {
     private let queueMax: Int32
     /// Messages taken from the socket before they are handed on.
     private static let batchMax = 2_000
+    private static let congestedPause = Duration.milliseconds(5)
     private static let silenceMax = Duration.seconds(3)
     private static let replayTimeout = Duration.seconds(5)
     private static let replayRetry = Duration.milliseconds(200)
 
     /// - Parameters:
     ///   - queueMax: how many messages may wait for the subscriber's thread; what comes beyond is repaired from the logs.
+    ///   - isCongested: asked on the subscriber's thread; while it is true events wait in the socket's queue.
     ///   - deliver: called on the subscriber's thread with what has arrived, in order; it must not block.
     public init(
         publishers: [ServiceName: BusEndpoints], logger: Logger, queueMax: Int32 = 100_000,
-        deliver: @escaping @Sendable ([Event]) -> Void
+        isCongested: @escaping @Sendable () -> Bool = { false }, deliver: @escaping @Sendable ([Event]) -> Void
     ) {
         self.queueMax = queueMax
+        self.isCongested = isCongested
         self.publishers = publishers
         self.logger = logger
         self.deliver = deliver
@@ -89,7 +93,12 @@ public final class Subscriber: Service {
             followed[name] = Followed(name: name, commands: commands, since: self.started)
         }
         var poll = Poll([socket] + followed.values.map(\.commands), wake: self.wake.descriptor)
+        var pause = Poll([], wake: self.wake.descriptor)
         while !isStopping() {
+            guard !self.isCongested() else {
+                try pause.wait(timeout: Self.congestedPause)
+                continue
+            }
             let isRepairing = followed.values.contains { $0.awaited != nil || $0.retry != nil }
             try poll.wait(timeout: isRepairing ? .milliseconds(50) : .seconds(1))
             self.wake.clear()

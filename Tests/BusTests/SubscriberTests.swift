@@ -150,6 +150,35 @@ private final class Station: Sendable {
         }
     }
 
+    @Test func `while it is congested events wait, and none is lost`() async throws {
+        let station = Station()
+        let collected = Collected<Event>()
+        let isCongested = NIOLockedValueBox(false)
+        let asked = NIOLockedValueBox(0)
+        let subscriber = Subscriber(
+            publishers: [.auth: station.endpoints], logger: quiet, queueMax: 50,
+            isCongested: {
+                asked.withLockedValue { $0 += 1 }
+                return isCongested.withLockedValue { $0 }
+            }, deliver: { collected.add($0) })
+        let publisher = try Publisher(endpoint: station.endpoints.events)
+        try await with(subscriber, station.server()) {
+            try await station.announce(publisher) { subscriber.state(of: .auth).position != nil }
+            isCongested.withLockedValue { $0 = true }
+            await publisher.publish(station.commit(100))
+            // The turn that was under way may still take some.
+            let turn = asked.withLockedValue { $0 }
+            try await eventually { asked.withLockedValue { $0 } > turn + 2 }
+            let count = collected.items.count
+            for _ in 0..<20 { await publisher.publish(station.commit(100)) }
+            try await eventually { asked.withLockedValue { $0 } > turn + 10 }
+            #expect(collected.items.count == count)
+            isCongested.withLockedValue { $0 = false }
+            try await station.announce(publisher) { collected.items.count >= 2100 }
+            #expect(self.seqs(collected) == Array(1...2100))
+        }
+    }
+
     @Test func `messages that are not ours are ignored`() async throws {
         let station = Station()
         let collected = Collected<Event>()
