@@ -145,7 +145,8 @@ let package = Package(
         tests(
             "Documents",
             [
-                "Auth", "Bus", "CameraEvents", "Database", "Dialects", "DomainService", "Events", "Gateway", "OBSBridge",
+                "Auth", "Bus", "CameraEvents", "Database", "Dialects", "DomainService", "Events", "Gateway",
+                "OBSBridge",
                 "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
             ]),
         tests(
