@@ -139,8 +139,6 @@ let package = Package(
             ]),
         tests("Access", ["Access", "Bus", "Events", jwt, lifecycle, locks, logging]),
         tests("Gateway", ["Gateway", "Dialects", "Events", "WebSockets", logging]),
-        tests("ServiceKit", ["ServiceKit", logging, metrics]),
-        tests("Access", ["Access", "Bus", "Events", jwt, logging]),
         tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
@@ -148,17 +146,16 @@ let package = Package(
         tests(
             "Documents",
             [
-                "Auth", "Bus", "CameraEvents", "Database", "DomainService", "Events", "Gateway", "OBSBridge",
-                "PerformanceMonitor",
-                "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
+                "Auth", "Bus", "CameraEvents", "Database", "Dialects", "DomainService", "Events", "Gateway",
+                "OBSBridge",
+                "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
             ]),
         tests(
             "Integration",
             [
-                "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"),
-                crypto, nio, logging,
-            ],
-            exclude: ["Clients"]),
+                "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"),
+                product("NIOWebSocket", "swift-nio"), crypto, nio, logging,
+            ]),
         tests(
             "StreamMetrics",
             ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),
