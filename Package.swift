@@ -41,10 +41,12 @@ func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
         swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", resources: resources,
-        swiftSettings: strict)
+        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests", exclude: exclude,
+        resources: resources, swiftSettings: strict)
 }
 
 let package = Package(
@@ -89,7 +91,8 @@ let package = Package(
         library("Bus", ["CZeroMQ", "Events", "Threads", configuration, lifecycle, locks, logging, metrics]),
         library("WebSockets", ["CLibwebsockets", "Threads", locks, logging]),
         library("Database", ["CLibpq", "Events", "Threads", lifecycle, locks, logging, metrics]),
-        library("Access", ["Bus", "Events", "ServiceKit", httpTypes, hummingbird, jwt, locks, logging, nio]),
+        library(
+            "Access", ["Bus", "Events", "ServiceKit", httpTypes, hummingbird, jwt, lifecycle, locks, logging, nio]),
         library(
             "DomainService",
             [
@@ -125,12 +128,18 @@ let package = Package(
         tests("Events", ["Events"]),
         tests("Threads", ["Threads"]),
         tests("Dialects", ["Dialects", "Events"], resources: [.copy("Fixtures")]),
-        tests("Bus", ["Bus", "Events", "Threads", logging]),
+        tests("Bus", ["Bus", "Events", "Threads", lifecycle, locks, logging]),
         tests("WebSockets", ["WebSockets", "Threads", "TestSupport", logging]),
         tests("Database", ["Database", "Events", "TestSupport", logging]),
-        tests("ServiceKit", ["ServiceKit", logging, metrics]),
-        tests("Access", ["Access", "Bus", "Events", jwt, logging]),
+        tests(
+            "ServiceKit",
+            [
+                "ServiceKit", configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird, logging,
+                nio,
+            ]),
+        tests("Access", ["Access", "Bus", "Events", jwt, lifecycle, locks, logging]),
         tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
+        tests("Gateway", ["Gateway", "Dialects", "Events", "WebSockets", logging]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
         tests("CameraEvents", ["CameraEvents", "Database", "Events", "ServiceKit", httpTypes]),
@@ -147,7 +156,7 @@ let package = Package(
                 "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"),
                 crypto, nio, logging,
             ],
-            resources: [.copy("Clients")]),
+            exclude: ["Clients"]),
         tests(
             "StreamMetrics",
             ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),

@@ -19,7 +19,7 @@ final class Acceptor: Sendable {
     private let edge: Edge
     private let logger: Logger
 
-    /// From the connection to the end of its request head (DESIGN, *The gateway*).
+    /// From the connection to the end of its request head.
     private static let headTimeout = Duration.seconds(5)
     private static let farewellTimeout = Duration.seconds(2)
     private static let exhaustedPause = Duration.milliseconds(100)
@@ -91,17 +91,19 @@ final class Acceptor: Sendable {
         let deadline = ContinuousClock.now + Self.headTimeout
         var bytes: [UInt8] = []
         while true {
+            // Also for a client that always sends just a little more.
+            guard ContinuousClock.now < deadline else { return .refuse(Doorman.json(408, "The request took too long")) }
+            let searched = bytes.count
             switch socket.read(upTo: 4096) {
             case .ended: return .gone
             case .bytes(let more): bytes += more
             case .wait:
                 switch await SocketPoller.shared.wait(for: socket.descriptor, .readable, timeout: deadline - .now) {
-                case .ready: continue
-                case .timedOut: return .refuse(Doorman.json(408, "The request took too long"))
+                case .ready, .timedOut: continue
                 case .cancelled: return .gone
                 }
             }
-            switch RequestHead.parse(bytes) {
+            switch RequestHead.parse(bytes, searched: searched) {
             case .complete(let head): return .head(head)
             case .malformed: return .refuse(Doorman.json(400, "Not an HTTP/1.1 request"))
             case .tooLong: return .refuse(Doorman.json(431, "The request head is too long"))

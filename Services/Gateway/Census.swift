@@ -19,7 +19,9 @@ final class Census: Sendable {
 
     private let state = NIOLockedValueBox(State())
     private let gauges = Dictionary(
-        uniqueKeysWithValues: DialectName.allCases.map { ($0, Gauge(label: "gateway_clients", dimensions: [("dialect", $0.rawValue)])) })
+        uniqueKeysWithValues: DialectName.allCases.map {
+            ($0, Gauge(label: "gateway_clients", dimensions: [("dialect", $0.rawValue)]))
+        })
 
     /// Addresses that are remembered; beyond, all are forgotten at once.
     private static let addressesMax = 50_000

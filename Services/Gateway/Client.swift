@@ -3,7 +3,7 @@ import Events
 import WebSockets
 
 /// One connected client on its loop: the rules of its dialect, and what the gateway keeps for it.
-final class Client {
+final class Client: Identifiable {
     /// Something that the client sent while the answer to an earlier message was awaited.
     enum Held {
         case text([UInt8])
@@ -53,7 +53,8 @@ final class Client {
             id: self.id.description, dialect: self.profile.name.rawValue, address: self.request.remoteAddress,
             principal: self.principal?.subject, tenant: self.principal?.tenant,
             filters: self.keys.map { $0.key.replacing("\u{1F}", with: " ") }.sorted(),
-            connectedAt: self.connectedAt.iso8601, delivered: self.delivered, queuedFrames: self.connection.queuedFrames,
+            connectedAt: self.connectedAt.iso8601, delivered: self.delivered,
+            queuedFrames: self.connection.queuedFrames,
             queuedBytes: self.connection.queuedBytes)
     }
 }

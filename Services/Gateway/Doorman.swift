@@ -24,14 +24,17 @@ struct Doorman: Sendable {
         let address = self.proxies.client(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
         let uri = URI(head.target)
         let request = UpgradeRequest(
-            path: uri.path, query: uri.queryParameters.map { (String($0.key), String($0.value)) }, headers: head.headers,
+            path: uri.path, query: uri.queryParameters.map { (String($0.key), String($0.value)) },
+            headers: head.headers,
             remoteAddress: address, isLoopback: TrustedProxies.isLoopback(address))
         guard let dialect = DialectRegistry.route(request, listener: listener),
             let place = DialectRegistry.all.firstIndex(where: { $0.profile.name == dialect.profile.name })
         else { return .refuse(Self.notFound(uri.path)) }
         if let refusal = Self.handshakeProblem(head) { return .refuse(refusal) }
         guard !self.census.isDraining else { return .refuse(dialect.profile.drainRefusal) }
-        guard self.census.attempt(dialect.profile, from: address) else { return .refuse(dialect.profile.attemptRefusal) }
+        guard self.census.attempt(dialect.profile, from: address) else {
+            return .refuse(dialect.profile.attemptRefusal)
+        }
         let principal: Principal?
         switch dialect.admit(request) {
         case .refuse(let refusal): return .refuse(refusal)
@@ -57,7 +60,8 @@ struct Doorman: Sendable {
         }
         guard head.method == "GET" else { return Self.json(405, "An upgrade is a GET", ["Allow": "GET"]) }
         guard head.headers["sec-websocket-version"] == "13" else {
-            return Self.json(426, "WebSocket version 13 is needed", ["Upgrade": "websocket", "Sec-WebSocket-Version": "13"])
+            return Self.json(
+                426, "WebSocket version 13 is needed", ["Upgrade": "websocket", "Sec-WebSocket-Version": "13"])
         }
         guard let key = head.headers["sec-websocket-key"], key.utf8.count == 24, key.hasSuffix("==") else {
             return Self.json(400, "Sec-WebSocket-Key must be 16 bytes in base 64")
@@ -69,7 +73,8 @@ struct Doorman: Sendable {
     private static func notFound(_ path: String) -> HTTPRefusal {
         let owners: [(prefix: String, service: String)] = [
             ("/api/v1/streams", "stream-metrics"), ("/v1/streams", "stream-metrics"), ("/kappa/v2", "stream-metrics"),
-            ("/api/v1/auth", "auth"), ("/v1/auth", "auth"), ("/v1/tokens", "auth"), ("/oauth2", "auth"), ("/.well-known", "auth"),
+            ("/api/v1/auth", "auth"), ("/v1/auth", "auth"), ("/v1/tokens", "auth"), ("/oauth2", "auth"),
+            ("/.well-known", "auth"),
             ("/api/v1", "radio-playout"), ("/v1/cameras", "camera-events"),
             ("/api/health", "performance-monitor"), ("/api/ready", "performance-monitor"),
             ("/api/config", "performance-monitor"), ("/api/performance", "performance-monitor"),
@@ -82,6 +87,7 @@ struct Doorman: Sendable {
 
     static func json(_ status: Int, _ message: String, _ headers: [String: String] = [:]) -> HTTPRefusal {
         let body = String(decoding: JSON.object(["error": .string(message)]).bytes, as: UTF8.self)
-        return HTTPRefusal(status, headers: headers.merging(["Content-Type": "application/json"]) { own, _ in own }, body: body)
+        return HTTPRefusal(
+            status, headers: headers.merging(["Content-Type": "application/json"]) { own, _ in own }, body: body)
     }
 }

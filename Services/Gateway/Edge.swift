@@ -1,6 +1,8 @@
 import Dialects
 import Events
+import Glibc
 import Logging
+import Metrics
 import NIOConcurrencyHelpers
 import ServiceLifecycle
 import WebSockets
@@ -10,15 +12,18 @@ final class Edge: Sendable {
     private let loops: [Loop<EdgeHandler>]
     private let census: Census
     private let next = NIOLockedValueBox(0)
-    private let logger: Logger
+    private let backpressure = Counter(label: "gateway_loop_backpressure_total")
 
-    private static let mailboxMax = 100_000
+    /// Batches of events are large: beyond this many messages the subscriber leaves events in its own queue, which is bounded.
+    private static let congestedDepth = 500
+    /// Messages, of which a batch of events is one.
+    private static let mailboxMax = 10_000
+    private static let backpressurePause: UInt32 = 1000
     /// How long clients have to go when the gateway drains; within the 10 s that a process has.
     private static let drainMax = Duration.seconds(6)
 
     init(config: GatewayConfig, census: Census, enquiries: Enquiries, logger: Logger) throws {
         self.census = census
-        self.logger = logger
         self.loops = try (1...config.loops).map { number in
             // A loop's handler posts into the loop that holds it, which exists once this returns.
             let own = NIOLockedValueBox<Loop<EdgeHandler>?>(nil)
@@ -43,10 +48,22 @@ final class Edge: Sendable {
         return self.loops[place].post(.adopt(arrival))
     }
 
-    /// Called on the subscriber's thread with events in order.
+    /// Whether a loop is so far behind that it should get no more events for now: what the subscriber's socket drops meanwhile
+    /// is repaired from the log.
+    var isCongested: Bool {
+        let isCongested = self.loops.contains { $0.mailboxDepth > Self.congestedDepth }
+        if isCongested { self.backpressure.increment() }
+        return isCongested
+    }
+
+    /// Called on the subscriber's thread with events in order. Waits for a mailbox that is full all the same: a batch that was
+    /// dropped here would be gone.
     func deliver(_ events: [Event]) {
-        for loop in self.loops where !loop.post(.events(events)) {
-            self.logger.error("A loop's mailbox is full; events were lost", metadata: ["events": "\(events.count)"])
+        for loop in self.loops {
+            while !loop.post(.events(events)), !self.census.isDraining {
+                self.backpressure.increment()
+                usleep(Self.backpressurePause)
+            }
         }
     }
 

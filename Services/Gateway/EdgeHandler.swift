@@ -1,3 +1,4 @@
+import Access
 import Dialects
 import Events
 import Logging
@@ -18,7 +19,7 @@ final class EdgeHandler: LoopHandler {
     private var clients: [ConnectionID: Client] = [:]
     private var clientsByDialect: [Int]
     private var arrivals: [ConnectionID: Arrival] = [:]
-    private var index = SubscriptionIndex()
+    private var index = SubscriptionIndex<Client>()
     private var projection: UInt64 = 0
     private var isDraining = false
 
@@ -55,10 +56,12 @@ final class EdgeHandler: LoopHandler {
     func attached(to loop: LoopContext) { self.loop = loop }
 
     func received(_ messages: [EdgeMessage]) {
+        // One moment for the whole turn: what is queued goes out at its end, so a long turn does not make clients slow.
+        let now = ContinuousClock.now
         for message in messages {
             switch message {
             case .adopt(let arrival): self.adopt(arrival)
-            case .events(let events): self.deliver(events)
+            case .events(let events): self.deliver(events, now)
             case .verified(let id, let result):
                 self.resume(id) { client, now in client.session.verified(result, at: now) }
             case .called(let id, let result):
@@ -127,7 +130,9 @@ final class EdgeHandler: LoopHandler {
         guard let client = self.clients[connection.id] else { return }
         client.lastHeard = .now
         guard client.isWaiting else { return self.handle(message, for: client) }
-        guard client.held.count < Client.heldMax else { return connection.close(code: 1008, reason: "too many messages") }
+        guard client.held.count < Client.heldMax else {
+            return connection.close(code: 1008, reason: "too many messages")
+        }
         client.held.append(message)
     }
 
@@ -203,7 +208,8 @@ final class EdgeHandler: LoopHandler {
             case .claim(let seat): self.claim(seat, for: client)
             case .verify(let credential):
                 client.isWaiting = true
-                self.enquiries.ask(.verify(credential, remoteAddress: client.request.remoteAddress, client.id, self.post))
+                self.enquiries.ask(
+                    .verify(credential, remoteAddress: client.request.remoteAddress, client.id, self.post))
             case .call(let call):
                 client.isWaiting = true
                 self.enquiries.ask(.call(call, client.id, self.post))
@@ -241,16 +247,27 @@ final class EdgeHandler: LoopHandler {
 
     // MARK: events
 
-    private func deliver(_ events: [Event]) {
-        let now = ContinuousClock.now
+    private func deliver(_ events: [Event], _ now: ContinuousClock.Instant) {
         for event in events {
+            if event.type == CredentialRevoked.type { self.revoke(event) }
             guard let entry = Catalogue.byType[event.type] else {
                 self.unknownTypes.increment()
                 continue
             }
             for (place, dialect) in self.dialects.enumerated() where self.clientsByDialect[place] > 0 {
-                for projection in dialect.project(event) { self.give(projection, of: event, entry, dialect: place, now) }
+                for projection in dialect.project(event) {
+                    self.give(projection, of: event, entry, dialect: place, now)
+                }
             }
+        }
+    }
+
+    /// Closes the connections of a credential that is not good any longer.
+    private func revoke(_ event: Event) {
+        // `try?`: one that we cannot read names nobody.
+        guard let revoked = try? event.payload(as: CredentialRevoked.self) else { return }
+        for client in self.clients.values where client.principal.map(revoked.concerns) ?? false {
+            client.connection.close(code: Closing.tokenRevoked.code, reason: Closing.tokenRevoked.reason)
         }
     }
 
@@ -262,7 +279,9 @@ final class EdgeHandler: LoopHandler {
         var frame: FrameRange?
         var count = 0
         for key in projection.keys {
-            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: event.tenant, key: key)] else { continue }
+            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: event.tenant, key: key)] else {
+                continue
+            }
             for (client, grant) in listeners.entries {
                 guard client.lastProjection != self.projection, grant.allows(entry, room: event.room) else { continue }
                 client.lastProjection = self.projection
@@ -292,4 +311,8 @@ final class EdgeHandler: LoopHandler {
         connection.send(range)
         client.delivered += 1
     }
+}
+
+extension Closing {
+    fileprivate static let tokenRevoked = Closing(1008, "token revoked")
 }

@@ -29,8 +29,10 @@ struct Gateway: AsyncParsableCommand {
             let edge = try Edge(config: config, census: census, enquiries: enquiries, logger: process.logger)
             let doorman = Doorman(census: census, verifier: verifier, proxies: proxies)
             let acceptor = try Acceptor(config: config, doorman: doorman, edge: edge, logger: process.logger)
-            let subscriber = Subscriber(publishers: bus.endpoints, logger: process.logger) { events in
-                if events.contains(where: { $0.type == CredentialRevoked.type }) { verifier.forget() }
+            let subscriber = Subscriber(
+                publishers: bus.endpoints, logger: process.logger, isCongested: { edge.isCongested }
+            ) { events in
+                verifier.hear(events)
                 edge.deliver(events)
             }
 
@@ -41,15 +43,19 @@ struct Gateway: AsyncParsableCommand {
             readiness.require("auth-keys") { verifier.hasKeys }
             let reporter = PeriodicDuty(every: .seconds(2)) {
                 let report = ReportProcess(
-                    process: .gateway, instance: config.instance, pid: ProcessIdentifier.own, isReady: readiness.isReady,
+                    process: .gateway, instance: config.instance, pid: ProcessIdentifier.own,
+                    isReady: readiness.isReady,
                     dependencies: readiness.dependencies, gauges: ["connections": Double(census.total)])
                 // `try?`: the monitor may be away; it hears the next report.
                 _ = try? await commands.call(report, timeout: .seconds(1))
             }
-            let keyRefresh = PeriodicDuty(every: CredentialVerifier.refreshInterval) { await verifier.refresh() }
             let operators = OperatorsAPI.application(
-                config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies, edge: edge)
-            return [commands, enquiries, subscriber, reporter, keyRefresh, operators, EdgeService(edge: edge, acceptor: acceptor)]
+                config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies, edge: edge
+            )
+            return [
+                commands, enquiries, subscriber, reporter, verifier, operators,
+                EdgeService(edge: edge, acceptor: acceptor),
+            ]
         }
     }
 }

@@ -17,7 +17,8 @@ enum OperatorsAPI {
         router.middlewares.add(FailureMiddleware(requests: RequestCounts(), shape: shape) { _ in nil })
         router.addOperatorRoutes(readiness: readiness, metrics: process.metrics, openAPI: PackageResources.openapi_yaml)
         router.middlewares.add(
-            AuthenticationMiddleware(authenticate: verifier.authenticate, anonymous: .anonymous, trustedProxies: proxies))
+            AuthenticationMiddleware(
+                authenticate: verifier.authenticate, anonymous: .anonymous, trustedProxies: proxies))
         router.get("/connections") { _, context in
             let principal = try context.require(.systemRead)
             let seesAll = principal.scopes.contains(.authAdmin)
@@ -26,7 +27,8 @@ enum OperatorsAPI {
         }
         return Application(
             router: router,
-            configuration: .init(address: .hostname(config.http.host, port: config.http.port), serverName: "crosspoint"),
+            configuration: .init(
+                address: .hostname(config.http.host, port: config.http.port), serverName: "crosspoint"),
             logger: process.logger)
     }
 }

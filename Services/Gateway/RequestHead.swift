@@ -15,29 +15,38 @@ struct RequestHead: Sendable, Equatable {
         case incomplete
         case complete(RequestHead)
         case malformed
+        /// It is longer than `bytesMax`, or will be.
         case tooLong
     }
 
-    static func parse(_ bytes: [UInt8]) -> Progress {
-        guard let end = Self.endOfHead(bytes) else { return bytes.count > Self.bytesMax ? .tooLong : .incomplete }
-        guard end <= Self.bytesMax else { return .tooLong }
+    /// - Parameter searched: so many bytes are known to hold no end of the head.
+    static func parse(_ bytes: [UInt8], searched: Int = 0) -> Progress {
+        guard let end = Self.endOfHead(bytes, from: max(0, searched - 3)) else {
+            return bytes.count > Self.bytesMax ? .tooLong : .incomplete
+        }
+        guard end + 4 <= Self.bytesMax else { return .tooLong }
         guard let text = String(validating: bytes[..<end], as: UTF8.self) else { return .malformed }
         var lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)[...]
         guard let first = lines.popFirst() else { return .malformed }
         let words = first.split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == 3, !words[0].isEmpty, words[1].hasPrefix("/"), words[2] == "HTTP/1.1" else { return .malformed }
+        guard words.count == 3, !words[0].isEmpty, words[1].hasPrefix("/"), words[2] == "HTTP/1.1" else {
+            return .malformed
+        }
         var headers: [String: String] = [:]
+        // A bare carriage return, line feed or NUL is a line end to some and not to others (RFC 9110 §5.5).
+        guard Self.isWithoutControls(first), lines.allSatisfy(Self.isWithoutControls) else { return .malformed }
         for line in lines {
             guard let colon = line.firstIndex(of: ":"), colon > line.startIndex else { return .malformed }
             let name = line[..<colon].lowercased()
             // A blank before the colon is an old way to smuggle fields past proxies (RFC 9112 §5.1).
-            guard !name.contains(where: { $0 == " " || $0 == "\t" }) else { return .malformed }
+            guard name.utf8.allSatisfy(Self.tokenBytes.contains) else { return .malformed }
             let value = Self.trim(line[line.index(after: colon)...])
             headers[name] = headers[name].map { "\($0), \(value)" } ?? value
         }
         return .complete(
             RequestHead(
-                method: String(words[0]), target: String(words[1]), headers: headers, leftover: Array(bytes[(end + 4)...])))
+                method: String(words[0]), target: String(words[1]), headers: headers,
+                leftover: Array(bytes[(end + 4)...])))
     }
 
     /// Whether a comma-separated field contains that token, whatever its case.
@@ -45,9 +54,16 @@ struct RequestHead: Sendable, Equatable {
         self.headers[name]?.split(separator: ",").contains { Self.trim($0).lowercased() == token } ?? false
     }
 
-    private static func endOfHead(_ bytes: [UInt8]) -> Int? {
-        guard bytes.count >= 4 else { return nil }
-        return (0...bytes.count - 4).first { index in
+    /// RFC 9110 §5.6.2, in lower case.
+    private static let tokenBytes = Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz".utf8)
+
+    private static func isWithoutControls(_ line: Substring) -> Bool {
+        line.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+    }
+
+    private static func endOfHead(_ bytes: [UInt8], from start: Int) -> Int? {
+        guard bytes.count >= start + 4 else { return nil }
+        return (start...bytes.count - 4).first { index in
             bytes[index] == 13 && bytes[index + 1] == 10 && bytes[index + 2] == 13 && bytes[index + 3] == 10
         }
     }

@@ -1,5 +1,4 @@
 import Events
-import WebSockets
 
 /// What an event must match to reach a client.
 struct FilterKey: Hashable {
@@ -9,12 +8,12 @@ struct FilterKey: Hashable {
     let key: String
 }
 
-/// Who listens to what, on one loop.
-struct SubscriptionIndex {
+/// Who listens to what, on one loop. Clients are the listeners.
+struct SubscriptionIndex<Listener: AnyObject & Identifiable> {
     /// The listeners of one key.
     final class Listeners {
-        fileprivate(set) var entries: [(client: Client, grant: Grant)] = []
-        fileprivate var slots: [ConnectionID: Int] = [:]
+        fileprivate(set) var entries: [(client: Listener, grant: Grant)] = []
+        fileprivate var slots: [Listener.ID: Int] = [:]
     }
 
     private var listeners: [FilterKey: Listeners] = [:]
@@ -22,7 +21,7 @@ struct SubscriptionIndex {
     subscript(_ key: FilterKey) -> Listeners? { self.listeners[key] }
 
     /// Adds a client under a key; one that is there already takes the new grant.
-    mutating func insert(_ client: Client, under key: FilterKey, grant: Grant) {
+    mutating func insert(_ client: Listener, under key: FilterKey, grant: Grant) {
         let listeners = self.listeners[key] ?? Listeners()
         self.listeners[key] = listeners
         if let slot = listeners.slots[client.id] {
@@ -33,8 +32,10 @@ struct SubscriptionIndex {
         }
     }
 
-    mutating func remove(_ client: Client, under key: FilterKey) {
-        guard let listeners = self.listeners[key], let slot = listeners.slots.removeValue(forKey: client.id) else { return }
+    mutating func remove(_ client: Listener, under key: FilterKey) {
+        guard let listeners = self.listeners[key], let slot = listeners.slots.removeValue(forKey: client.id) else {
+            return
+        }
         let last = listeners.entries.removeLast()
         if last.client !== client {
             listeners.entries[slot] = last
@@ -51,7 +52,7 @@ final class Grant {
 
     init(_ principal: Principal) {
         self.principal = principal
-        self.allowed = Catalogue.entries.map { entry in entry.scope.map(principal.scopes.contains) ?? true }
+        self.allowed = Catalogue.entries.map { principal.maySee($0) }
     }
 
     /// The tenant is right already: it is part of the key.

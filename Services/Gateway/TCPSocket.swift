@@ -93,7 +93,9 @@ struct TCPSocket: Sendable {
             if sent > 0 {
                 rest = rest.dropFirst(sent)
             } else if sent < 0, errno == EAGAIN {
-                guard await SocketPoller.shared.wait(for: self.descriptor, .writable, timeout: deadline - .now) == .ready else { return }
+                guard
+                    await SocketPoller.shared.wait(for: self.descriptor, .writable, timeout: deadline - .now) == .ready
+                else { return }
             } else if sent < 0, errno != EINTR {
                 return
             }
@@ -103,7 +105,9 @@ struct TCPSocket: Sendable {
     /// Ends our side and waits for the peer's, so that the answer is not lost to a reset.
     func closeGracefully(by deadline: ContinuousClock.Instant) async {
         shutdown(self.descriptor, Int32(SHUT_WR))
-        loop: while await SocketPoller.shared.wait(for: self.descriptor, .readable, timeout: deadline - .now) == .ready {
+        loop: while ContinuousClock.now < deadline,
+            await SocketPoller.shared.wait(for: self.descriptor, .readable, timeout: deadline - .now) == .ready
+        {
             switch self.read(upTo: 4096) {
             case .bytes, .wait: continue
             case .ended: break loop

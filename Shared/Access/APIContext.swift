@@ -79,10 +79,12 @@ extension DecodingError {
         case .keyNotFound(let key, _): "\(key.stringValue) is required"
         case .typeMismatch(_, let context), .valueNotFound(_, let context):
             context.codingPath.isEmpty
-                ? "The body has the wrong type" : "\(context.codingPath.map(\.stringValue).joined(separator: ".")) has the wrong type"
+                ? "The body has the wrong type"
+                : "\(context.codingPath.map(\.stringValue).joined(separator: ".")) has the wrong type"
         case .dataCorrupted(let context):
             context.codingPath.isEmpty
-                ? "The body is not JSON" : "\(context.codingPath.map(\.stringValue).joined(separator: ".")) is not valid"
+                ? "The body is not JSON"
+                : "\(context.codingPath.map(\.stringValue).joined(separator: ".")) is not valid"
         @unknown default: "The body does not decode"
         }
     }
@@ -97,6 +99,7 @@ extension Response {
     /// A JSON body that is encoded already.
     public static func json(bytes: [UInt8], status: HTTPResponse.Status = .ok) -> Response {
         Response(
-            status: status, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+            status: status, headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 }

@@ -59,7 +59,8 @@ public struct AccessTokenClaims: JWTPayload {
     public var principal: Principal {
         let stations = self.stations.map(Set.init) ?? self.stationID.map { [$0] }
         return Principal(
-            subject: self.sub.value, name: self.name ?? self.sub.value, tenant: self.tenant, scopes: Scopes(claim: self.scope),
+            subject: self.sub.value, name: self.name ?? self.sub.value, tenant: self.tenant,
+            scopes: Scopes(claim: self.scope),
             stations: stations, credential: .jwt, credentialID: self.jti.value, expires: Timestamp(self.exp.value),
             tier: self.tier ?? .free)
     }

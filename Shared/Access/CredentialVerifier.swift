@@ -4,10 +4,11 @@ import FoundationEssentials
 import JWTKit
 public import Logging
 import NIOConcurrencyHelpers
+public import ServiceLifecycle
 
 /// Says whom a credential belongs to. Access tokens are verified here, with auth's public keys; API keys and opaque tokens are
 /// asked about over the bus, and the answer is remembered for a short while.
-public actor CredentialVerifier {
+public actor CredentialVerifier: Service {
     private struct Keys {
         let issuer: String
         let collection: JWTKeyCollection
@@ -20,7 +21,9 @@ public actor CredentialVerifier {
 
     private struct Memory {
         var answers: [String: Remembered] = [:]
-        /// Counts how often all was forgotten.
+        /// What was revoked lately: access tokens, which are verified without asking auth, end with it too.
+        var revoked: [CredentialRevoked] = []
+        /// Counts how often the answers were forgotten.
         var generation = 0
     }
 
@@ -34,10 +37,12 @@ public actor CredentialVerifier {
     private static let positiveAge = Duration.seconds(30)
     private static let negativeAge = Duration.seconds(5)
     private static let rememberedMax = 20_000
+    private static let revokedMax = 10_000
     /// A token with an unknown key makes us ask for keys again, at most this often.
     private static let refetchInterval = Duration.seconds(2)
-    /// How often a process should call `refresh`.
-    public static let refreshInterval = Duration.seconds(5)
+    private static let refreshInterval = Duration.seconds(5)
+    /// As long as auth has not answered.
+    private static let retryInterval = Duration.milliseconds(250)
     /// No access token is longer, and no other credential.
     private static let bytesMax = 8192
     private static let opaqueBytesMax = 256
@@ -67,7 +72,9 @@ public actor CredentialVerifier {
 
     /// A credential of any kind: what a service's API takes.
     @Sendable
-    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError)
+        -> Principal
+    {
         try await self.verify(token, remoteAddress: remoteAddress)
     }
 
@@ -97,7 +104,10 @@ public actor CredentialVerifier {
         do {
             let claims = try await keys.collection.verify(token, as: AccessTokenClaims.self)
             guard claims.iss.value == keys.issuer else { throw Refusal.refused("another issuer") }
-            return claims.principal
+            let principal = claims.principal
+            let isRevoked = self.memory.withLockedValue { $0.revoked.contains { $0.concerns(principal) } }
+            guard !isRevoked else { throw Refusal.refused("revoked") }
+            return principal
         } catch let error as JWTError where error.errorType == .unknownKID || error.errorType == .noKeyProvided {
             throw .unknownKey
         } catch let error as JWTError {
@@ -117,10 +127,15 @@ public actor CredentialVerifier {
         self.reached.withLockedValue { $0 }.map { ContinuousClock.now - $0 < Self.refreshInterval * 2 } ?? false
     }
 
-    /// Asks auth for its keys again: a duty of every process, so that tokens are verified with auth away.
-    public func refresh() async {
-        // `try?`: auth may be away; `isAuthReachable` says so.
-        _ = try? await self.loadKeys()
+    /// Keeps the keys fresh until shutdown, so that tokens are verified with auth away.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                // `try?`: auth may be away, and `isAuthReachable` says so; a cancelled sleep ends the loop.
+                let isLoaded = (try? await self.loadKeys()) != nil
+                try? await Task.sleep(for: isLoaded ? Self.refreshInterval : Self.retryInterval)
+            }
+        }
     }
 
     /// `nil`: asked too recently.
@@ -139,7 +154,8 @@ public actor CredentialVerifier {
             for key in document.keys {
                 // The algorithm is pinned by what we accept as a key, not by what a token says (RFC 8725 §3.1).
                 guard key.algorithm == .es256, key.keyIdentifier != nil else { continue }
-                try await collection.add(jwk: key)
+                // No key is the default one: a token of a key that we do not know is a reason to ask again, not a bad signature.
+                try await collection.add(jwk: key, isDefault: false)
             }
             // Without this jwt-kit takes the first key for a token that names another one, or none.
             await collection.clearDefault()
@@ -161,7 +177,8 @@ public actor CredentialVerifier {
         if let known, known.until > .now { return try Self.accept(known.principal) }
         let answer: Introspection
         do {
-            answer = try await self.commands.call(Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
+            answer = try await self.commands.call(
+                Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
         } catch {
             throw .unavailable
         }
@@ -182,11 +199,18 @@ public actor CredentialVerifier {
         return principal
     }
 
-    /// Forgets what was remembered: something was revoked.
-    public nonisolated func forget() {
-        self.memory.withLockedValue { memory in
-            memory.answers.removeAll()
-            memory.generation += 1
+    /// Takes note of revocations among events, on any thread: what they name is refused from now on.
+    public nonisolated func hear(_ events: [Event]) {
+        for event in events where event.type == CredentialRevoked.type {
+            // `try?`: whatever it names, the answers of before do not count any longer.
+            let revoked = try? event.payload(as: CredentialRevoked.self)
+            self.memory.withLockedValue { memory in
+                // The oldest of very many is let go.
+                if memory.revoked.count >= Self.revokedMax { memory.revoked.removeFirst() }
+                if let revoked { memory.revoked.append(revoked) }
+                memory.answers.removeAll()
+                memory.generation += 1
+            }
         }
     }
 }

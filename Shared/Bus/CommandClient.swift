@@ -46,7 +46,8 @@ public final class CommandClient: Service {
 
     /// Sends a command and awaits its answer. Throws `CommandFailure`: `unavailable` when nobody answers there,
     /// `deadlineExceeded` when no answer came in time (it may have happened all the same), or what the other side said.
-    public func call<C: Command>(_ command: C, timeout: Duration = .seconds(5)) async throws(CommandFailure) -> C.Answer {
+    public func call<C: Command>(_ command: C, timeout: Duration = .seconds(5)) async throws(CommandFailure) -> C.Answer
+    {
         let bytes = try await self.call(C.service, C.name, body: JSON.encode(command), timeout: timeout)
         do {
             return try JSON.decode(C.Answer.self, from: bytes)
@@ -90,20 +91,15 @@ public final class CommandClient: Service {
         return try result.get()
     }
 
+    /// Asks until shutdown; calls that are under way then fail as unavailable. It goes first in a process's list of services, so
+    /// that it ends last. Throws `BusError` when an endpoint is not an address.
     public func run() async throws {
-        let stop = NIOLockedValueBox(false)
-        let thread = WorkerThread(name: "command-client") { [self] in
-            do {
-                try self.serve(stop: stop)
-            } catch {
-                self.logger.error("The command client failed", metadata: ["error": "\(error)"])
-            }
-        }
-        // It stops on cancellation, not at the first sign of a shutdown: what still runs may need an answer.
-        try? await gracefulShutdown()
-        stop.withLockedValue { $0 = true }
-        self.wake.raise()
-        await thread.join()
+        // Whatever ends it, nobody waits for an answer that cannot come.
+        defer { self.stop() }
+        try await ServiceThread.run(name: "command-client", wake: self.wake) { try self.serve(until: $0) }
+    }
+
+    private func stop() {
         let waiting = self.state.withLockedValue { state -> [UInt64] in
             state.isStopped = true
             return Array(state.waiting.keys)
@@ -116,7 +112,7 @@ public final class CommandClient: Service {
         waiting?.continuation.resume(returning: result)
     }
 
-    private func serve(stop: NIOLockedValueBox<Bool>) throws {
+    private func serve(until isStopping: () -> Bool) throws {
         var sockets: [ServiceName: Socket] = [:]
         for (service, endpoints) in self.endpoints {
             let socket = try Socket(.dealer, in: self.context)
@@ -127,7 +123,7 @@ public final class CommandClient: Service {
         }
         var poll = Poll(Array(sockets.values), wake: self.wake.descriptor)
         var unsent: [Call] = []
-        while !stop.withLockedValue({ $0 }) {
+        while !isStopping() {
             let isIdle = unsent.isEmpty && self.state.withLockedValue { $0.waiting.isEmpty }
             try poll.wait(timeout: isIdle ? .seconds(5) : Self.tick)
             self.wake.clear()
@@ -144,18 +140,22 @@ public final class CommandClient: Service {
     /// `false`: not connected yet, try again.
     private func send(_ call: Call, _ sockets: [ServiceName: Socket]) throws -> Bool {
         guard let socket = sockets[call.service] else {
-            self.finish(call.correlation, .failure(CommandFailure(.unavailable, "\(call.service.rawValue) is not configured")))
+            self.finish(
+                call.correlation, .failure(CommandFailure(.unavailable, "\(call.service.rawValue) is not configured")))
             return true
         }
         if try socket.send(call.request) { return true }
         guard ContinuousClock.now >= call.connectBy else { return false }
-        self.finish(call.correlation, .failure(CommandFailure(.unavailable, "\(call.service.rawValue) cannot be reached")))
+        self.finish(
+            call.correlation, .failure(CommandFailure(.unavailable, "\(call.service.rawValue) cannot be reached")))
         return true
     }
 
     private func expire() {
         let now = ContinuousClock.now
         let late = self.state.withLockedValue { state in state.waiting.filter { $0.value.deadline <= now }.map(\.key) }
-        for correlation in late { self.finish(correlation, .failure(CommandFailure(.deadlineExceeded, "no answer in time"))) }
+        for correlation in late {
+            self.finish(correlation, .failure(CommandFailure(.deadlineExceeded, "no answer in time")))
+        }
     }
 }

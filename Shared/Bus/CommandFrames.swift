@@ -1,7 +1,7 @@
 import Events
 
 /// A command on the wire: correlation · deadline (Unix ms) · name · body.
-struct CommandRequest {
+struct CommandRequest: Sendable {
     var correlation: UInt64
     var deadline: Timestamp
     var name: String

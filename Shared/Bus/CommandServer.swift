@@ -12,7 +12,7 @@ public final class CommandServer: Service {
 
     private struct Work: Sendable {
         let peer: [UInt8]
-        let request: [[UInt8]]
+        let request: CommandRequest
     }
 
     private let endpoint: String
@@ -20,12 +20,20 @@ public final class CommandServer: Service {
     private let handlers = NIOLockedValueBox<[String: Handler]>([:])
     private let replies: Mailbox<[[UInt8]]>
     private let wake = WakeSignal()
+    /// Commands that were taken and are not answered yet.
+    private let open = NIOLockedValueBox(0)
+    private let openMax: Int
     private let refused = Counter(label: "bus_commands_refused_total")
+    private let malformed = Counter(label: "bus_commands_malformed_total")
 
-    /// Commands that wait for a task; one more is answered `unavailable`.
-    private static let waitingMax = 10_000
+    /// Messages taken from the socket before replies go out again.
+    private static let batchMax = 1000
+    /// Replies that may wait for one asker's connection.
+    private static let queueMax: Int32 = 100_000
 
-    public init(endpoint: String, logger: Logger) {
+    /// - Parameter openMax: commands that are carried out at the same time; one more is answered `unavailable`.
+    public init(endpoint: String, logger: Logger, openMax: Int = 10_000) {
+        self.openMax = openMax
         self.endpoint = endpoint
         self.logger = logger
         let wake = self.wake
@@ -49,21 +57,34 @@ public final class CommandServer: Service {
         self.handlers.withLockedValue { $0[name] = handler }
     }
 
-    /// Serves until shutdown. Throws `BusError` when the endpoint cannot be bound.
+    /// Serves until shutdown, then answers what it has taken and refuses the rest. Throws `BusError` when the endpoint cannot be
+    /// bound, or the socket fails.
     public func run() async throws {
-        let context = Context()
-        let (requests, inbox) = AsyncStream.makeStream(of: Work.self, bufferingPolicy: .bufferingOldest(Self.waitingMax))
-        let socket = try Self.bind(self.endpoint, context)
+        let (requests, inbox) = AsyncStream.makeStream(of: Work.self)
+        let socket = try Self.bind(self.endpoint, Context())
         let stop = NIOLockedValueBox(false)
-        let thread = WorkerThread(name: "commands") { [self] in self.serve(socket.take(), inbox: inbox, stop: stop) }
-        await withDiscardingTaskGroup { group in
-            for await work in requests.cancelOnGracefulShutdown() {
-                group.addTask { await self.carryOut(work) }
+        let failure = NIOLockedValueBox<(any Error)?>(nil)
+        let thread = WorkerThread(name: "commands") { [self] in
+            do {
+                try self.serve(socket.take(), inbox: inbox, stop: stop)
+            } catch {
+                failure.withLockedValue { $0 = error }
             }
+            inbox.finish()
+        }
+        await withGracefulShutdownHandler {
+            await withDiscardingTaskGroup { group in
+                for await work in requests {
+                    group.addTask { await self.carryOut(work) }
+                }
+            }
+        } onGracefulShutdown: {
+            inbox.finish()
         }
         stop.withLockedValue { $0 = true }
         self.wake.raise()
         await thread.join()
+        if let error = failure.withLockedValue({ $0 }) { throw error }
     }
 
     /// A socket on its way to the thread that will own it: ZeroMQ allows the move with a full barrier, which starting a thread is.
@@ -84,51 +105,60 @@ public final class CommandServer: Service {
         let socket = try Socket(.router, in: context)
         // A reply to a peer that has gone fails instead of vanishing.
         try socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
+        try socket.set(ZMQ_SNDHWM, Self.queueMax)
         try socket.bind(endpoint)
         return Handover(socket)
     }
 
-    private func serve(_ socket: Socket, inbox: AsyncStream<Work>.Continuation, stop: NIOLockedValueBox<Bool>) {
+    private func serve(_ socket: Socket, inbox: AsyncStream<Work>.Continuation, stop: NIOLockedValueBox<Bool>) throws {
         var poll = Poll([socket], wake: self.wake.descriptor)
-        do {
-            while !stop.withLockedValue({ $0 }) {
-                try poll.wait(timeout: .seconds(5))
-                self.wake.clear()
-                for reply in self.replies.drain() { _ = try socket.send(reply) }
-                while let frames = try socket.receive() {
-                    guard let peer = frames.first else { continue }
-                    let work = Work(peer: peer, request: Array(frames.dropFirst()))
-                    guard case .dropped = inbox.yield(work) else { continue }
-                    self.refused.increment()
-                    self.reply(work, .failure(CommandFailure(.unavailable, "too many commands")))
-                }
-            }
+        while !stop.withLockedValue({ $0 }) {
+            try poll.wait(timeout: .seconds(5))
+            self.wake.clear()
             for reply in self.replies.drain() { _ = try socket.send(reply) }
-        } catch {
-            self.logger.error("The command socket failed", metadata: ["error": "\(error)"])
+            for _ in 0..<Self.batchMax {
+                guard let frames = try socket.receive() else { break }
+                guard let peer = frames.first, let request = CommandRequest(frames: frames.dropFirst()) else {
+                    self.malformed.increment()
+                    continue
+                }
+                self.take(Work(peer: peer, request: request), inbox)
+            }
         }
-        inbox.finish()
+        for reply in self.replies.drain() { _ = try socket.send(reply) }
+    }
+
+    private func take(_ work: Work, _ inbox: AsyncStream<Work>.Continuation) {
+        let open = self.open.withLockedValue { open -> Int in
+            open += 1
+            return open
+        }
+        if open <= self.openMax, case .enqueued = inbox.yield(work) { return }
+        self.refused.increment()
+        self.finish(
+            work, .failure(CommandFailure(.unavailable, open > self.openMax ? "too many commands" : "shutting down")))
     }
 
     private func carryOut(_ work: Work) async {
-        guard let request = CommandRequest(frames: work.request[...]) else { return }
-        guard request.deadline >= .now else { return }
-        guard let handler = self.handlers.withLockedValue({ $0[request.name] }) else {
-            return self.reply(work, .failure(CommandFailure(.unknownCommand, "unknown command \(request.name)")))
+        // The asker has given up, or its clock and ours disagree.
+        guard work.request.deadline >= .now else {
+            return self.finish(work, .failure(CommandFailure(.deadlineExceeded, "the command came after its deadline")))
+        }
+        guard let handler = self.handlers.withLockedValue({ $0[work.request.name] }) else {
+            return self.finish(work, .failure(CommandFailure(.unknownCommand, "unknown command \(work.request.name)")))
         }
         do {
-            self.reply(work, .success(try await handler(request.body)))
+            self.finish(work, .success(try await handler(work.request.body)))
         } catch let failure as CommandFailure {
-            self.reply(work, .failure(failure))
+            self.finish(work, .failure(failure))
         } catch {
-            self.logger.error("A command failed", metadata: ["command": "\(request.name)", "error": "\(error)"])
-            self.reply(work, .failure(CommandFailure(.internalError, "the command failed")))
+            self.logger.error("A command failed", metadata: ["command": "\(work.request.name)", "error": "\(error)"])
+            self.finish(work, .failure(CommandFailure(.internalError, "the command failed")))
         }
     }
 
-    private func reply(_ work: Work, _ result: Result<[UInt8], CommandFailure>) {
-        guard let request = CommandRequest(frames: work.request[...]) else { return }
-        let reply = CommandReply(correlation: request.correlation, result: result)
-        self.replies.post([work.peer] + reply.frames)
+    private func finish(_ work: Work, _ result: Result<[UInt8], CommandFailure>) {
+        self.open.withLockedValue { $0 -= 1 }
+        self.replies.post([work.peer] + CommandReply(correlation: work.request.correlation, result: result).frames)
     }
 }

@@ -19,13 +19,15 @@ struct LogFollower {
     private var state = State.following
     private(set) var position: Position?
     private var pending: [Event] = []
-    /// The furthest point of the log that was heard of.
-    private var heardHead: Position?
+    /// Announcements in a row that were behind `position`.
+    private var announcedBehind = 0
     /// The first contact replays what happened from here on.
     private let since: Timestamp
 
     static let pageSize = 500
     static let pendingMax = 10_000
+    /// An announcement that was overtaken (on its way, or by a page) is behind; so many in a row may mean that the log went back.
+    private static let announcedBehindMax = 2
 
     init(since: Timestamp) { self.since = since }
 
@@ -36,39 +38,48 @@ struct LogFollower {
             if self.pending.count < Self.pendingMax { self.pending.append(event) }
             return .nothing
         }
-        return self.accept(event, at: position)
+        guard let last = self.position, last.epoch == position.epoch else {
+            self.pending.append(event)
+            return self.request()
+        }
+        if position.seq <= last.seq { return .nothing }
+        guard position.seq == last.seq &+ 1 else {
+            self.pending.append(event)
+            return self.request()
+        }
+        self.position = position
+        self.announcedBehind = 0
+        return .deliver([event])
     }
 
     mutating func announced(_ head: Position) -> Action {
         // Epoch 0: the publisher is alive, but its log is out of reach.
         guard head.epoch != 0 else { return .nothing }
-        self.heardHead = head
+        // What is announced during a repair is announced again after it.
         if case .repairing = self.state { return .nothing }
-        guard let position = self.position, position.epoch == head.epoch else { return self.request(epoch: head.epoch) }
-        if head.seq > position.seq { return self.request(epoch: head.epoch) }
-        if head.seq < position.seq {
-            // The log went back without a new epoch (a restored database): follow it from its new end.
-            self.position = head
-        }
-        return .nothing
+        guard let position = self.position, position.epoch == head.epoch else { return self.request() }
+        if head.seq > position.seq { return self.request() }
+        self.announcedBehind = head.seq < position.seq ? self.announcedBehind + 1 : 0
+        // Only the log itself can tell that it went back.
+        return self.announcedBehind >= Self.announcedBehindMax ? self.request() : .nothing
     }
 
+    /// The answer to the last request: what the log holds after `position`, or another log from its beginning.
     mutating func replayed(_ page: ReplayPage) -> [Action] {
         self.state = .following
+        self.announcedBehind = 0
+        let known = self.position?.epoch == page.epoch ? self.position?.seq : nil
+        let fresh = page.events.filter { ($0.position?.seq ?? 0) > known ?? 0 }
         var actions: [Action] = []
-        if let position = self.position, position.epoch == page.epoch, page.oldest > position.seq + 1 {
-            actions.append(.lost(epoch: page.epoch, from: position.seq + 1, through: page.oldest - 1))
-            self.position?.seq = page.oldest - 1
+        if let known {
+            let there = fresh.first?.position?.seq ?? page.head &+ 1
+            if there > known &+ 1 { actions.append(.lost(epoch: page.epoch, from: known &+ 1, through: there - 1)) }
         }
-        let known = self.position?.epoch == page.epoch ? self.position?.seq ?? 0 : 0
-        let fresh = page.events.filter { ($0.position?.seq ?? 0) > known }
         if !fresh.isEmpty { actions.append(.deliver(fresh)) }
-        let end = page.events.count < Self.pageSize ? page.head : fresh.last?.position?.seq ?? page.head
-        self.position = Position(epoch: page.epoch, seq: max(known, end))
-        if self.heardHead?.epoch != page.epoch || (self.heardHead?.seq ?? 0) < page.head {
-            self.heardHead = Position(epoch: page.epoch, seq: page.head)
-        }
-        return actions + self.acceptPending()
+        // An empty page's head may be before `known`: a log that was restored without a new epoch is followed from its new end.
+        // A page may reach beyond its head, which was read first.
+        self.position = Position(epoch: page.epoch, seq: fresh.last?.position?.seq ?? page.head)
+        return actions + self.acceptPending(of: page)
     }
 
     /// The page did not come; the next event or announcement asks again.
@@ -77,37 +88,25 @@ struct LogFollower {
         self.pending.removeAll()
     }
 
-    private mutating func accept(_ event: Event, at position: Position) -> Action {
-        guard let last = self.position, last.epoch == position.epoch else {
-            self.pending.append(event)
-            return self.request(epoch: position.epoch)
-        }
-        if position.seq <= last.seq { return .nothing }
-        guard position.seq == last.seq + 1 else {
-            self.pending.append(event)
-            return self.request(epoch: position.epoch)
-        }
-        self.position = position
-        return .deliver([event])
-    }
-
-    private mutating func acceptPending() -> [Action] {
-        var waiting = self.pending
+    private mutating func acceptPending(of page: ReplayPage) -> [Action] {
+        // An event of another epoch is old news, or there will be an announcement of that epoch.
+        var waiting = self.pending.filter { $0.position?.epoch == page.epoch }
         self.pending = []
         waiting.sort { ($0.position?.seq ?? 0) < ($1.position?.seq ?? 0) }
         var actions: [Action] = []
         for event in waiting { actions.append(self.received(event)) }
-        if case .following = self.state, let head = self.heardHead { actions.append(self.announced(head)) }
+        if case .following = self.state, let position = self.position, position.seq < page.head {
+            actions.append(self.request())
+        }
         return actions.filter { $0 != .nothing }
     }
 
-    private mutating func request(epoch: UInt64) -> Action {
+    /// Always from where we are: a publisher with another log starts at its beginning and says so.
+    private mutating func request() -> Action {
         self.state = .repairing
         guard let position = self.position else {
             return .request(ReplayRequest(epoch: nil, after: nil, since: self.since, limit: Self.pageSize))
         }
-        // Another epoch is another log: everything in it is new.
-        let after = position.epoch == epoch ? position.seq : 0
-        return .request(ReplayRequest(epoch: epoch, after: after, since: nil, limit: Self.pageSize))
+        return .request(ReplayRequest(epoch: position.epoch, after: position.seq, since: nil, limit: Self.pageSize))
     }
 }

@@ -8,12 +8,10 @@ public actor Publisher {
     private let socket: Socket
     private let published = Counter(label: "bus_published_events_total")
 
-    /// How many events may wait for one subscriber.
-    private static let queueMax: Int32 = 100_000
-
-    public init(endpoint: String) throws {
+    /// - Parameter queueMax: how many events may wait for one subscriber.
+    public init(endpoint: String, queueMax: Int32 = 100_000) throws {
         let socket = try Socket(.pub, in: Context())
-        try socket.set(ZMQ_SNDHWM, Self.queueMax)
+        try socket.set(ZMQ_SNDHWM, queueMax)
         try socket.bind(endpoint)
         self.socket = socket
     }

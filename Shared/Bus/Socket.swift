@@ -50,6 +50,8 @@ final class Socket {
         // A peer that vanished without a FIN (power, cable) is noticed, and reconnected to.
         try self.set(ZMQ_HEARTBEAT_IVL, Int32(2000))
         try self.set(ZMQ_HEARTBEAT_TIMEOUT, Int32(6000))
+        // A peer that does not answer at all is tried afresh, not when TCP gives up after two minutes.
+        try self.set(ZMQ_CONNECT_TIMEOUT, Int32(3000))
         try self.set(ZMQ_LINGER, Int32(500))
     }
 

@@ -18,6 +18,7 @@ public final class Subscriber: Service {
 
     private let publishers: [ServiceName: BusEndpoints]
     private let logger: Logger
+    private let isCongested: @Sendable () -> Bool
     private let deliver: @Sendable ([Event]) -> Void
     private let wake = WakeSignal()
     private let context = Context()
@@ -28,17 +29,24 @@ public final class Subscriber: Service {
     private let repairs = Counter(label: "bus_gaps_repaired_total")
     private let losses = Counter(label: "bus_events_lost_total")
 
-    private static let queueMax: Int32 = 100_000
+    private let queueMax: Int32
     /// Messages taken from the socket before they are handed on.
     private static let batchMax = 2_000
+    private static let congestedPause = Duration.milliseconds(5)
     private static let silenceMax = Duration.seconds(3)
     private static let replayTimeout = Duration.seconds(5)
     private static let replayRetry = Duration.milliseconds(200)
 
-    /// - Parameter deliver: called on the subscriber's thread with what has arrived, in order; it must not block.
+    /// - Parameters:
+    ///   - queueMax: how many messages may wait for the subscriber's thread; what comes beyond is repaired from the logs.
+    ///   - isCongested: asked on the subscriber's thread; while it is true events wait in the socket's queue.
+    ///   - deliver: called on the subscriber's thread with what has arrived, in order; it must not block.
     public init(
-        publishers: [ServiceName: BusEndpoints], logger: Logger, deliver: @escaping @Sendable ([Event]) -> Void
+        publishers: [ServiceName: BusEndpoints], logger: Logger, queueMax: Int32 = 100_000,
+        isCongested: @escaping @Sendable () -> Bool = { false }, deliver: @escaping @Sendable ([Event]) -> Void
     ) {
+        self.queueMax = queueMax
+        self.isCongested = isCongested
         self.publishers = publishers
         self.logger = logger
         self.deliver = deliver
@@ -50,19 +58,9 @@ public final class Subscriber: Service {
         return PublisherState(isHeard: isHeard, position: last?.position)
     }
 
+    /// Listens until shutdown. Throws `BusError` when an endpoint is not an address.
     public func run() async throws {
-        let stop = NIOLockedValueBox(false)
-        let thread = WorkerThread(name: "subscriber") { [self] in
-            do {
-                try self.serve(stop: stop)
-            } catch {
-                self.logger.error("The subscriber failed", metadata: ["error": "\(error)"])
-            }
-        }
-        try? await gracefulShutdown()
-        stop.withLockedValue { $0 = true }
-        self.wake.raise()
-        await thread.join()
+        try await ServiceThread.run(name: "subscriber", wake: self.wake) { try self.serve(until: $0) }
     }
 
     /// One publisher, as the thread sees it.
@@ -80,9 +78,9 @@ public final class Subscriber: Service {
         }
     }
 
-    private func serve(stop: NIOLockedValueBox<Bool>) throws {
+    private func serve(until isStopping: () -> Bool) throws {
         let socket = try Socket(.sub, in: self.context)
-        try socket.set(ZMQ_RCVHWM, Self.queueMax)
+        try socket.set(ZMQ_RCVHWM, self.queueMax)
         for topic in [EventCodec.durableTopic, EventCodec.transientTopic, Announcement.topic] {
             try socket.subscribe(to: topic)
         }
@@ -95,7 +93,12 @@ public final class Subscriber: Service {
             followed[name] = Followed(name: name, commands: commands, since: self.started)
         }
         var poll = Poll([socket] + followed.values.map(\.commands), wake: self.wake.descriptor)
-        while !stop.withLockedValue({ $0 }) {
+        var pause = Poll([], wake: self.wake.descriptor)
+        while !isStopping() {
+            guard !self.isCongested() else {
+                try pause.wait(timeout: Self.congestedPause)
+                continue
+            }
             let isRepairing = followed.values.contains { $0.awaited != nil || $0.retry != nil }
             try poll.wait(timeout: isRepairing ? .milliseconds(50) : .seconds(1))
             self.wake.clear()
@@ -115,7 +118,8 @@ public final class Subscriber: Service {
                 guard let publisher = followed[event.publisher] else { continue }
                 try self.carryOut([publisher.follower.received(event)], for: publisher, into: &batch)
                 self.note(publisher)
-            } else if let announcement = Announcement(frames: frames), let publisher = followed[announcement.publisher] {
+            } else if let announcement = Announcement(frames: frames), let publisher = followed[announcement.publisher]
+            {
                 try self.carryOut([publisher.follower.announced(announcement.position)], for: publisher, into: &batch)
                 self.note(publisher)
             }
@@ -135,11 +139,12 @@ public final class Subscriber: Service {
             case .deliver(let events): batch.append(contentsOf: events)
             case .request(let request): try self.ask(request, publisher)
             case .lost(let epoch, let from, let through):
-                self.losses.increment(by: Int(through - from + 1))
+                self.losses.increment(by: Int(clamping: through - from) &+ 1)
                 self.logger.warning(
                     "Events were missed and are no longer in the log",
                     metadata: [
-                        "publisher": "\(publisher.name.rawValue)", "epoch": "\(epoch)", "from": "\(from)", "through": "\(through)",
+                        "publisher": "\(publisher.name.rawValue)", "epoch": "\(epoch)", "from": "\(from)",
+                        "through": "\(through)",
                     ])
             case .nothing: break
             }
@@ -149,11 +154,13 @@ public final class Subscriber: Service {
     private func ask(_ replay: ReplayRequest, _ publisher: Followed) throws {
         let correlation = UInt64.random(in: 0...UInt64.max)
         let request = CommandRequest(
-            correlation: correlation, deadline: .now + Self.replayTimeout, name: ReplayRequest.name, body: JSON.encode(replay))
+            correlation: correlation, deadline: .now + Self.replayTimeout, name: ReplayRequest.name,
+            body: JSON.encode(replay))
         if try publisher.commands.send(request.frames) {
             publisher.awaited = (correlation, .now + Self.replayTimeout)
             publisher.retry = nil
-            self.repairs.increment()
+            // A first contact asks for the newest events without having missed any.
+            if replay.after != nil { self.repairs.increment() }
         } else {
             publisher.retry = (replay, .now + Self.replayRetry)
         }
@@ -161,7 +168,9 @@ public final class Subscriber: Service {
 
     private func continueReplay(of publisher: Followed, into batch: inout [Event]) throws {
         while let frames = try publisher.commands.receive() {
-            guard let reply = CommandReply(frames: frames), reply.correlation == publisher.awaited?.correlation else { continue }
+            guard let reply = CommandReply(frames: frames), reply.correlation == publisher.awaited?.correlation else {
+                continue
+            }
             publisher.awaited = nil
             if case .success(let bytes) = reply.result, let page = ReplayPage(bytes: bytes) {
                 try self.carryOut(publisher.follower.replayed(page), for: publisher, into: &batch)

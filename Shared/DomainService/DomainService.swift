@@ -71,7 +71,9 @@ public struct DomainService {
         self.addEventsRoute()
         self.answerReplays()
         let (database, writer) = (self.database, self.writer)
-        self.readiness.require("database") { database.isReady && writer.isActive }
+        self.readiness.require("database") { database.isReady }
+        // A standby has the database, but not the lock that makes it the one writer.
+        self.readiness.require("writer") { writer.isActive }
         if name != .auth {
             self.readiness.require("bus.auth") { verifier.isAuthReachable }
         }
@@ -96,22 +98,19 @@ public struct DomainService {
             // `try?`: the monitor may be away; it hears the next report.
             _ = try? await client.call(report, timeout: .seconds(1))
         }
-        let keyRefresh = PeriodicDuty(every: CredentialVerifier.refreshInterval) { [verifier] in
-            if name != .auth { await verifier.refresh() }
-        }
-        let revocations = self.authEndpoints.map { [verifier] endpoints in
-            Subscriber(publishers: [.auth: endpoints], logger: self.logger) { events in
-                if events.contains(where: { $0.type == CredentialRevoked.type }) { verifier.forget() }
-            }
-        }
+        // Auth judges credentials by itself.
+        let verification: [any Service] =
+            self.authEndpoints.map { [verifier] endpoints in
+                [verifier, Subscriber(publishers: [.auth: endpoints], logger: self.logger) { verifier.hear($0) }]
+            } ?? []
         let server = Application(
             router: self.router,
             configuration: .init(address: .hostname(self.http.host, port: self.http.port), serverName: "crosspoint"),
             logger: self.logger)
         let own: [any Service] = [
-            self.client, self.database, self.writer, self.commands, announcer, reporter, keyRefresh,
+            self.client, self.database, self.writer, self.commands, announcer, reporter,
         ]
-        return own + (revocations.map { [$0] } ?? []) + duties + [server]
+        return own + verification + duties + [server]
     }
 
     /// Publishes telemetry: not logged, not numbered.

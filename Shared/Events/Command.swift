@@ -1,4 +1,4 @@
-/// Something one process asks of another over the bus: it is answered or it fails (DESIGN, *The bus*).
+/// Something one process asks of another over the bus: it is answered or it fails (docs/architecture.md).
 public protocol Command: Codable, Sendable {
     associatedtype Answer: Codable & Sendable
     /// `domain.verb`, unique on the bus.

@@ -1,4 +1,4 @@
-/// The bus's frames for an event: topic, header, data (DESIGN, *The bus*). Integers are big-endian.
+/// The bus's frames for an event: topic, header, data (docs/architecture.md). Integers are big-endian.
 ///
 /// ```
 /// topic   "d" or "t" "/" tenant "/" type "/" room

@@ -1,4 +1,4 @@
-/// Something that happened, or a measurement, as it travels from its publisher to clients (DESIGN, *One event*).
+/// Something that happened, or a measurement, as it travels from its publisher to clients (docs/architecture.md).
 public struct Event: Sendable, Hashable {
     public var id: ULID
     public var type: EventType

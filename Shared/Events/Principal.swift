@@ -34,16 +34,22 @@ public struct Principal: Sendable, Hashable, Codable {
     /// The tenant of an installation with one user.
     public static let defaultTenant = "default"
 
-    /// A Source Saver client without a credential: its own five categories of the default tenant (DESIGN, *One event*).
+    /// A Source Saver client without a credential: its own five categories of the default tenant (docs/architecture.md).
     public static let anonymous = Principal(
         subject: "anonymous", name: "anonymous", tenant: Self.defaultTenant,
         scopes: [.obsRead, .obsSources, .systemRead], credential: .anonymous, credentialID: "anonymous")
 
     /// Whether an event of this kind and room may be shown to it, given that the tenant is right.
     public func maySee(_ entry: CatalogueEntry, room: String) -> Bool {
-        if let scope = entry.scope, !self.scopes.contains(scope) { return false }
-        if entry.room == .station, let stations = self.stations, !stations.contains(room) { return false }
-        return true
+        guard self.maySee(entry) else { return false }
+        guard entry.room == .station, let stations = self.stations else { return true }
+        return stations.contains(room)
+    }
+
+    /// Whether events of this kind may be shown to it at all. One that needs no scope still needs a credential.
+    public func maySee(_ entry: CatalogueEntry) -> Bool {
+        guard let scope = entry.scope else { return self.credential != .anonymous }
+        return self.scopes.contains(scope)
     }
 }
 

@@ -15,7 +15,9 @@ public struct FailureMiddleware<Context: RequestContext>: RouterMiddleware {
     private let requests: RequestCounts
 
     /// - Parameter translate: what this process knows of its libraries' errors.
-    public init(requests: RequestCounts, shape: @escaping Shape, translate: @escaping @Sendable (any Error) -> APIFailure?) {
+    public init(
+        requests: RequestCounts, shape: @escaping Shape, translate: @escaping @Sendable (any Error) -> APIFailure?
+    ) {
         self.requests = requests
         self.shape = shape
         self.translate = translate

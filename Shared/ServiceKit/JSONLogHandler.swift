@@ -7,6 +7,8 @@ struct JSONLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
     var logLevel = Logger.Level.info
+    private static let ownNames: Set = ["time", "level", "service", "logger", "message"]
+
     private let label: String
     private let service: String
 
@@ -21,6 +23,13 @@ struct JSONLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
+        // One write, so that lines of several threads do not mix.
+        let bytes = Array(self.line(for: event).utf8)
+        _ = write(STDOUT_FILENO, bytes, bytes.count)
+    }
+
+    /// The record, a line feed behind it.
+    func line(for event: LogEvent) -> String {
         var fields = self.metadata.merging(self.metadataProvider?.get() ?? [:]) { $1 }
         fields.merge(event.metadata ?? [:]) { $1 }
         if let error = event.error { fields["error"] = "\(error)" }
@@ -30,12 +39,11 @@ struct JSONLogHandler: LogHandler {
         if self.label != self.service { line += ",\"logger\":\(Self.quote(self.label))" }
         line += ",\"message\":\(Self.quote(event.message.description))"
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
-            line += ",\(Self.quote(key)):\(Self.quote(value.description))"
+            // A name that the record has already would make it ambiguous.
+            let name = Self.ownNames.contains(key) ? "metadata.\(key)" : key
+            line += ",\(Self.quote(name)):\(Self.quote(value.description))"
         }
-        line += "}\n"
-        // One write, so that lines of several threads do not mix.
-        let bytes = Array(line.utf8)
-        _ = write(STDOUT_FILENO, bytes, bytes.count)
+        return line + "}\n"
     }
 
     /// A JSON string (RFC 8259 §7).

@@ -8,7 +8,9 @@ extension Router {
     /// missing), `/metrics` (Prometheus) and `/openapi.yaml`.
     public func addOperatorRoutes(readiness: Readiness, metrics: PrometheusRegistry, openAPI: [UInt8]) {
         self.get("/healthz") { _, _ in
-            Response(status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(string: #"{"status":"ok"}"#)))
+            Response(
+                status: .ok, headers: [.contentType: "application/json"],
+                body: .init(byteBuffer: ByteBuffer(string: #"{"status":"ok"}"#)))
         }
         self.get("/readyz") { _, _ in
             let dependencies = readiness.dependencies
@@ -25,7 +27,9 @@ extension Router {
                 body: .init(byteBuffer: ByteBuffer(string: metrics.text)))
         }
         self.get("/openapi.yaml") { _, _ in
-            Response(status: .ok, headers: [.contentType: "application/yaml"], body: .init(byteBuffer: ByteBuffer(bytes: openAPI)))
+            Response(
+                status: .ok, headers: [.contentType: "application/yaml"],
+                body: .init(byteBuffer: ByteBuffer(bytes: openAPI)))
         }
     }
 }

@@ -21,7 +21,9 @@ public final class PrometheusRegistry: MetricsFactory {
         self.series(label, dimensions) { PrometheusCounter() }
     }
 
-    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)]) -> any FloatingPointCounterHandler {
+    public func makeFloatingPointCounter(label: String, dimensions: [(String, String)])
+        -> any FloatingPointCounterHandler
+    {
         self.series(label, dimensions) { PrometheusFloatingPointCounter() }
     }
 
@@ -32,7 +34,9 @@ public final class PrometheusRegistry: MetricsFactory {
     public func makeRecorder(
         label: String, dimensions: [(String, String)], aggregate: Bool
     ) -> any RecorderHandler {
-        if aggregate { return self.series(label, dimensions) { PrometheusHistogram(buckets: PrometheusHistogram.powers) } }
+        if aggregate {
+            return self.series(label, dimensions) { PrometheusHistogram(buckets: PrometheusHistogram.powers) }
+        }
         return self.series(label, dimensions) { PrometheusGauge() }
     }
 
@@ -77,7 +81,17 @@ public final class PrometheusRegistry: MetricsFactory {
     }
 
     private static func escape(_ value: String) -> String {
-        String(value.flatMap { $0 == "\\" ? "\\\\" : $0 == "\"" ? "\\\"" : $0 == "\n" ? "\\n" : String($0) })
+        // By scalars: a carriage return and a line feed together are one character.
+        var escaped = ""
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\\": escaped += "\\\\"
+            case "\"": escaped += "\\\""
+            case "\n": escaped += "\\n"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
     }
 }
 
@@ -98,7 +112,9 @@ final class PrometheusCounter: PrometheusValue, CounterHandler {
     var kind: String { "counter" }
     func increment(by amount: Int64) { self.value.withLockedValue { $0 += amount } }
     func reset() { self.value.withLockedValue { $0 = 0 } }
-    func lines(name: String, labels: String) -> String { self.line(name, labels, "\(self.value.withLockedValue { $0 })") }
+    func lines(name: String, labels: String) -> String {
+        self.line(name, labels, "\(self.value.withLockedValue { $0 })")
+    }
 }
 
 final class PrometheusFloatingPointCounter: PrometheusValue, FloatingPointCounterHandler {
@@ -106,7 +122,9 @@ final class PrometheusFloatingPointCounter: PrometheusValue, FloatingPointCounte
     var kind: String { "counter" }
     func increment(by amount: Double) { self.value.withLockedValue { $0 += amount } }
     func reset() { self.value.withLockedValue { $0 = 0 } }
-    func lines(name: String, labels: String) -> String { self.line(name, labels, "\(self.value.withLockedValue { $0 })") }
+    func lines(name: String, labels: String) -> String {
+        self.line(name, labels, "\(self.value.withLockedValue { $0 })")
+    }
 }
 
 final class PrometheusGauge: PrometheusValue, MeterHandler, RecorderHandler {
@@ -118,7 +136,9 @@ final class PrometheusGauge: PrometheusValue, MeterHandler, RecorderHandler {
     func decrement(by amount: Double) { self.value.withLockedValue { $0 -= amount } }
     func record(_ value: Int64) { self.set(Double(value)) }
     func record(_ value: Double) { self.set(value) }
-    func lines(name: String, labels: String) -> String { self.line(name, labels, "\(self.value.withLockedValue { $0 })") }
+    func lines(name: String, labels: String) -> String {
+        self.line(name, labels, "\(self.value.withLockedValue { $0 })")
+    }
 }
 
 final class PrometheusHistogram: PrometheusValue, TimerHandler, RecorderHandler {

@@ -26,7 +26,8 @@ public struct ServiceProcess: Sendable {
         self.name = name
         let level = self.config.string(forKey: "log.level", default: "info")
         guard let level = Logger.Level(rawValue: level) else {
-            throw ConfigurationError(key: "log.level", problem: "must be trace, debug, info, notice, warning, error or critical")
+            throw ConfigurationError(
+                key: "log.level", problem: "must be trace, debug, info, notice, warning, error or critical")
         }
         LoggingSystem.bootstrap { label in JSONLogHandler(label: label, service: name) }
         var logger = Logger(label: name)
@@ -38,7 +39,9 @@ public struct ServiceProcess: Sendable {
 
     /// The whole life of a process: makes it, builds its parts, runs them until SIGTERM or SIGINT, and ends within 10 s of it. The
     /// parts stop in reverse order. A problem with the configuration, a port or a part ends the process with status 1 and says why.
-    public static func run(_ name: String, parts: @Sendable (ServiceProcess) async throws -> [any Service]) async -> Never {
+    public static func run(_ name: String, parts: @Sendable (ServiceProcess) async throws -> [any Service]) async
+        -> Never
+    {
         // A peer that hangs up is an error of that call, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         do {

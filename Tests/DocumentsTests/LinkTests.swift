@@ -19,11 +19,4 @@ import Testing
     private static func withoutCode(_ text: String) -> String {
         text.replacing(/(?s)```.*?```/, with: "").replacing(/`[^`\n]*`/, with: "")
     }
-
-    @Test func `each folder of a service has a README with more than a title`() {
-        for path in Repository.textFiles where path.hasPrefix("Services/") && path.hasSuffix("/openapi.yaml") {
-            let readme = path.replacing("openapi.yaml", with: "README.md")
-            #expect((Repository.text(readme) ?? "").split(separator: "\n").count > 5, "\(readme)")
-        }
-    }
 }

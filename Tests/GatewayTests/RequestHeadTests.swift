@@ -1,0 +1,77 @@
+import Testing
+
+@testable import Gateway
+
+@Suite struct RequestHeadTests {
+    private let plain =
+        "GET /ws?a=b HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\r\n"
+
+    private func parse(_ text: String) -> RequestHead.Progress { RequestHead.parse(Array(text.utf8)) }
+
+    private func head(_ text: String) throws -> RequestHead {
+        guard case .complete(let head) = self.parse(text) else {
+            throw TCPSocket.Failure(what: "not complete", code: 0)
+        }
+        return head
+    }
+
+    @Test func `a request is read, with what comes behind it`() throws {
+        let head = try self.head(self.plain + "\u{01}frame")
+        #expect(head.method == "GET")
+        #expect(head.target == "/ws?a=b")
+        #expect(head.headers == ["host": "x", "upgrade": "WebSocket", "connection": "keep-alive, Upgrade"])
+        #expect(head.leftover == Array("\u{01}frame".utf8))
+        #expect(head.header("connection", contains: "upgrade"))
+        #expect(head.header("upgrade", contains: "websocket"))
+        #expect(!head.header("connection", contains: "up"))
+        #expect(!head.header("absent", contains: "upgrade"))
+    }
+
+    @Test func `until its empty line a request is incomplete, however it is cut`() {
+        let bytes = Array(self.plain.utf8)
+        for count in 0..<bytes.count {
+            #expect(RequestHead.parse(Array(bytes[..<count]), searched: max(0, count - 1)) == .incomplete)
+            #expect(RequestHead.parse(bytes, searched: count) == RequestHead.parse(bytes))
+        }
+    }
+
+    @Test func `the values of a repeated field are joined, and blanks around them go`() throws {
+        let head = try self.head(
+            "GET / HTTP/1.1\r\nX-Forwarded-For:  a \r\nHost:x\r\nx-forwarded-for:\tb\r\nEmpty:\r\n\r\n")
+        #expect(head.headers == ["x-forwarded-for": "a, b", "host": "x", "empty": ""])
+    }
+
+    @Test(arguments: [
+        "\r\n\r\n", "GET\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/2\r\n\r\n",
+        "GET  / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1 \r\n\r\n", " GET / HTTP/1.1\r\n\r\n", "GET http://x/ HTTP/1.1\r\n\r\n",
+        "GET * HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nno colon\r\n\r\n", "GET / HTTP/1.1\r\n: empty\r\n\r\n", "GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+        "GET / HTTP/1.1\r\n Host: x\r\n\r\n", "GET / HTTP/1.1\r\nA: b\r\n c: folded\r\n\r\n",
+        "GET / HTTP/1.1\r\nHo\tst: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\n", "GET / HTTP/1.1\r\nA: b\rC: d\r\n\r\n",
+        "GET / HTTP/1.1\r\nA: \u{0}\r\n\r\n",
+        "GET /\u{0} HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHö: x\r\n\r\n", "GET / HTTP/1.1\r\nA(b): x\r\n\r\n",
+        "GET /\n HTTP/1.1\r\n\r\n",
+    ])
+    func `what is malformed, or two readers may understand differently, is refused`(text: String) {
+        #expect(self.parse(text) == .malformed)
+    }
+
+    @Test func `bytes that are not UTF-8 are refused`() {
+        #expect(RequestHead.parse(Array("GET / HTTP/1.1\r\nA: ".utf8) + [0xFF] + Array("\r\n\r\n".utf8)) == .malformed)
+    }
+
+    @Test func `a head is 16 KiB at most`() throws {
+        let frame = "GET / HTTP/1.1\r\nA: \r\n\r\n".utf8.count
+        func text(_ count: Int) -> String {
+            "GET / HTTP/1.1\r\nA: \(String(repeating: "x", count: count - frame))\r\n\r\n"
+        }
+        #expect(try self.head(text(RequestHead.bytesMax)).headers["a"]?.count == RequestHead.bytesMax - frame)
+        #expect(self.parse(text(RequestHead.bytesMax + 1)) == .tooLong)
+        #expect(self.parse(String(repeating: "x", count: RequestHead.bytesMax)) == .incomplete)
+        #expect(self.parse(String(repeating: "x", count: RequestHead.bytesMax + 1)) == .tooLong)
+        // What comes behind the head does not count.
+        #expect(try self.head(self.plain + String(repeating: "f", count: 20_000)).leftover.count == 20_000)
+    }
+}

@@ -1,0 +1,72 @@
+import NIOConcurrencyHelpers
+import Testing
+import Threads
+
+@Suite struct MailboxTests {
+    private let wakes = NIOLockedValueBox(0)
+
+    private func mailbox(capacity: Int) -> Mailbox<Int> {
+        let wakes = self.wakes
+        return Mailbox(capacity: capacity) { wakes.withLockedValue { $0 += 1 } }
+    }
+
+    @Test func `items come out in order, all at once`() {
+        let mailbox = self.mailbox(capacity: 10)
+        for number in 0..<5 { #expect(mailbox.post(number)) }
+        #expect(mailbox.count == 5)
+        #expect(mailbox.drain() == [0, 1, 2, 3, 4])
+        #expect(mailbox.drain() == [])
+        #expect(mailbox.count == 0)
+    }
+
+    @Test func `beyond its capacity the newest is refused and counted`() {
+        let mailbox = self.mailbox(capacity: 2)
+        #expect([1, 2, 3, 4].map { mailbox.post($0) } == [true, true, false, false])
+        #expect(mailbox.refused == 2)
+        #expect(mailbox.drain() == [1, 2])
+        #expect(mailbox.post(5))
+        #expect(mailbox.refused == 2)
+    }
+
+    @Test func `the owner is woken once for all that waits`() {
+        let mailbox = self.mailbox(capacity: 10)
+        for number in 0..<5 { mailbox.post(number) }
+        #expect(self.wakes.withLockedValue { $0 } == 1)
+        _ = mailbox.drain()
+        mailbox.post(6)
+        #expect(self.wakes.withLockedValue { $0 } == 2)
+    }
+
+    @Test func `a closed mailbox refuses, wakes, and keeps what it had`() {
+        let mailbox = self.mailbox(capacity: 10)
+        mailbox.post(1)
+        #expect(!mailbox.isClosed)
+        mailbox.close()
+        #expect(mailbox.isClosed)
+        #expect(!mailbox.post(2))
+        #expect(mailbox.refused == 1)
+        #expect(self.wakes.withLockedValue { $0 } == 2)
+        #expect(mailbox.drain() == [1])
+    }
+
+    @Test func `nothing that was taken is lost, whoever posts`() async {
+        let mailbox = self.mailbox(capacity: 50)
+        let taken = NIOLockedValueBox(0)
+        await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask { (0..<2000).reduce(0) { sum, number in mailbox.post(number) ? sum + 1 : sum } }
+            }
+            group.addTask {
+                for _ in 0..<5000 {
+                    let count = mailbox.drain().count
+                    taken.withLockedValue { $0 += count }
+                    await Task.yield()
+                }
+                return 0
+            }
+            let posted = await group.reduce(0, +)
+            #expect(posted == taken.withLockedValue { $0 } + mailbox.drain().count)
+            #expect(mailbox.refused == UInt64(16_000 - posted))
+        }
+    }
+}
