@@ -7,7 +7,6 @@ struct APIKeyRecord {
     var name: String
     var subject: String
     var grant: Grant
-    var stations: [String]?
     var tier: Tier
 
     func insert(_ key: Secret, _ writer: EventWriter) async throws {
@@ -17,7 +16,7 @@ struct APIKeyRecord {
                 """
                 INSERT INTO api_keys (id, hash, prefix, name, tenant, subject, scope, stations, tier, expires_at)
                 VALUES (\(record.id), \(key.hash), \(key.shownPrefix), \(record.name), \(record.grant.tenant), \(record.subject),
-                        \(record.grant.scopes.claim), \(record.stations), \(record.tier.rawValue), \(record.grant.expires))
+                        \(record.grant.scopes.claim), \(record.grant.stations), \(record.tier.rawValue), \(record.grant.expires))
                 """)
         }
     }
@@ -33,10 +32,18 @@ enum AccessToken {
         _ = try await writer.write { mutation in
             try await mutation.query(
                 """
-                INSERT INTO access_tokens (id, hash, client_id, name, tenant, scope, expires_at)
-                VALUES (\(id), \(token.hash), \(client), \(name), \(grant.tenant), \(grant.scopes.claim), \(expires))
+                INSERT INTO access_tokens (id, hash, client_id, name, tenant, scope, stations, expires_at)
+                VALUES (\(id), \(token.hash), \(client), \(name), \(grant.tenant), \(grant.scopes.claim), \(grant.stations),
+                        \(expires))
                 """)
         }
         return token.text
+    }
+
+    /// Removes those that ended a day ago: anyone can make as many as they like.
+    static func forgetExpired(_ writer: EventWriter) async throws {
+        _ = try await writer.write { mutation in
+            try await mutation.query("DELETE FROM access_tokens WHERE expires_at < now() - interval '1 day'")
+        }
     }
 }

@@ -15,13 +15,17 @@ struct Auth {
                 .auth, process,
                 migrations: [
                     Migration(
-                        name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self))
+                        name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self)),
+                    Migration(
+                        name: "0002-stations", sql: String(decoding: PackageResources._002_stations_sql, as: UTF8.self)),
                 ],
                 openAPI: PackageResources.openapi_yaml,
                 authenticate: { database in Credentials(database: database, keys: keys).verify },
                 shape: AuthErrorShape.shape)
             let credentials = Credentials(database: service.database, keys: keys)
-            service.readiness.require("signing-key") { keys.isLoaded }
+            let bootstrap = Bootstrap(
+                writer: service.writer, keys: keys, ownerKey: config.ownerKey, logger: process.logger)
+            service.readiness.require("signing-key") { bootstrap.isDone }
             service.commands.answer(FetchKeys.self) { _ in
                 FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks())
             }
@@ -31,9 +35,11 @@ struct Auth {
             TokensAPI(writer: service.writer, keys: keys).add(to: service.router)
             APIKeysAPI(database: service.database, writer: service.writer).add(to: service.router)
             OAuth2API(database: service.database, writer: service.writer, keys: keys).add(to: service.router)
-            let bootstrap = Bootstrap(
-                writer: service.writer, keys: keys, ownerKey: config.ownerKey, logger: process.logger)
-            return service.parts(with: [bootstrap])
+            let sweep = PeriodicDuty(every: .seconds(3600)) { [writer = service.writer] in
+                // `try?`: what is left goes the next time.
+                _ = try? await AccessToken.forgetExpired(writer)
+            }
+            return service.parts(with: [bootstrap, sweep])
         }
     }
 }

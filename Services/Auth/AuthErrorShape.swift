@@ -16,8 +16,8 @@ enum AuthErrorShape {
             let details = JSON.object(failure.details.mapValues { .string($0) })
             body = [
                 "error": [
-                    "code": .string(failure.code ?? waveCode(failure.status)), "message": .string(failure.message),
-                    "details": details,
+                    "code": .string(waveCode(failure.status)), "message": .string(failure.message),
+                    "details": details, "request_id": .string("req_\(ULID().text.lowercased())"),
                 ]
             ]
         }
@@ -37,7 +37,7 @@ enum AuthErrorShape {
         switch status {
         case .unauthorized: "AUTHENTICATION_REQUIRED"
         case .forbidden: "FORBIDDEN"
-        case .notFound: "NOT_FOUND"
+        case .notFound, .methodNotAllowed: "NOT_FOUND"
         case .conflict: "CONFLICT"
         case .tooManyRequests: "RATE_LIMITED"
         case .serviceUnavailable: "SERVICE_UNAVAILABLE"

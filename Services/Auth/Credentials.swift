@@ -50,14 +50,15 @@ struct Credentials: Sendable {
     private func accessToken(_ hash: String) async throws(DatabaseError) -> Principal? {
         let rows = try await self.database.query(
             """
-            SELECT t.id, t.name, t.tenant, t.scope, t.expires_at, coalesce(t.client_id, t.id) AS subject FROM access_tokens t
+            SELECT t.id, t.name, t.tenant, t.scope, t.stations, t.expires_at, coalesce(t.client_id, t.id) AS subject FROM access_tokens t
             LEFT JOIN oauth_clients c ON c.id = t.client_id
             WHERE t.hash = \(hash) AND t.revoked_at IS NULL AND c.revoked_at IS NULL AND t.expires_at > now()
             """)
         guard let row = rows.first else { return nil }
         return Principal(
             subject: try row.decode("subject"), name: try row.decode("name"), tenant: try row.decode("tenant"),
-            scopes: Scopes(claim: try row.decode("scope")), credential: .oauth2, credentialID: try row.decode("id"),
-            expires: try row.decode("expires_at"))
+            scopes: Scopes(claim: try row.decode("scope")),
+            stations: try row.decode("stations", as: [String]?.self).map(Set.init), credential: .oauth2,
+            credentialID: try row.decode("id"), expires: try row.decode("expires_at"))
     }
 }

@@ -10,11 +10,14 @@ struct Secret {
     }
 
     let text: String
+    /// Enough for people to tell their keys apart: the prefix and eight digits of 64.
+    let shownPrefix: String
 
     init(_ prefix: Prefix) {
         var generator = SystemRandomNumberGenerator()
         let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
         self.text = prefix.rawValue + Hex.encode(bytes)
+        self.shownPrefix = Self.shownPrefix(of: self.text)
     }
 
     /// What is stored: a random secret of 256 bits needs no salt and no slow hash.
@@ -22,6 +25,5 @@ struct Secret {
 
     var hash: String { Self.hash(self.text) }
 
-    /// Enough for people to tell their keys apart.
-    var shownPrefix: String { String(self.text.prefix(12)) }
+    static func shownPrefix(of text: String) -> String { String(text.dropLast(56)) }
 }

@@ -5,7 +5,7 @@ import Events
 import FoundationEssentials
 import JWTKit
 import Logging
-import NIOConcurrencyHelpers
+import ServiceKit
 
 /// The ES256 keys that access tokens are signed with: kept in Postgres, sealed with a key of the configuration.
 actor SigningKeys {
@@ -19,7 +19,6 @@ actor SigningKeys {
     private let secrets: SymmetricKey
     private let logger: Logger
     private var loaded: Loaded?
-    private nonisolated let flag = NIOLockedValueBox(false)
 
     init(issuer: String, secrets: SymmetricKey, logger: Logger) {
         self.issuer = issuer
@@ -27,25 +26,25 @@ actor SigningKeys {
         self.logger = logger
     }
 
-    nonisolated var isLoaded: Bool { self.flag.withLockedValue { $0 } }
-
-    /// Reads the keys; makes the first one. Throws `DatabaseError`, or when a key does not open: the configured secret is another one.
+    /// Reads the keys; makes the first one. Throws `DatabaseError`, and `ConfigurationError` when a key does not open: then nothing
+    /// is changed, since whoever gets another key by mistake must not lose the old ones.
     func load(_ writer: EventWriter) async throws {
-        var rows = try await writer.write { mutation in
-            try await mutation.query("SELECT kid, sealed_private_key FROM signing_keys ORDER BY created_at DESC")
-        }
-        if rows.isEmpty {
-            let kid = ULID().text
-            let sealed = try self.seal(ES256PrivateKey().pemRepresentation)
-            rows = try await writer.write { mutation in
-                try await mutation.query(
-                    """
-                    INSERT INTO signing_keys (kid, sealed_private_key) VALUES (\(kid), \(sealed)) RETURNING kid, sealed_private_key
-                    """)
-            }
-            self.logger.notice("Made the first signing key", metadata: ["key.id": "\(kid)"])
+        let kid = ULID().text
+        let sealed = try self.seal(ES256PrivateKey().pemRepresentation)
+        // One transaction: two processes never make a first key each.
+        let rows = try await writer.write { mutation in
+            let known = try await mutation.query(
+                "SELECT kid, sealed_private_key FROM signing_keys ORDER BY created_at DESC")
+            if !known.isEmpty { return known }
+            return try await mutation.query(
+                """
+                INSERT INTO signing_keys (kid, sealed_private_key) VALUES (\(kid), \(sealed)) RETURNING kid, sealed_private_key
+                """)
         }
         try await self.adopt(rows)
+        if self.loaded?.newest == kid {
+            self.logger.notice("Made the first signing key", metadata: ["key.id": "\(kid)"])
+        }
     }
 
     private func adopt(_ rows: [Row]) async throws {
@@ -61,9 +60,10 @@ actor SigningKeys {
             newest = newest ?? kid
         }
         guard let newest else { return }
+        // Without this jwt-kit takes the first key for a token that names another one, or none.
+        await collection.clearDefault()
         let jwks = String(decoding: JSON.encode(["keys": documents]), as: UTF8.self)
         self.loaded = Loaded(newest: newest, collection: collection, jwks: jwks)
-        self.flag.withLockedValue { $0 = true }
     }
 
     /// The public keys (RFC 7517 §5). Throws `CommandFailure.unavailable` until the keys are loaded.
@@ -104,8 +104,14 @@ actor SigningKeys {
     }
 
     private func open(_ sealed: String) throws -> String {
-        let box = try AES.GCM.SealedBox(combined: Data(base64Encoded: sealed) ?? Data())
-        return String(decoding: try AES.GCM.open(box, using: self.secrets), as: UTF8.self)
+        do {
+            let box = try AES.GCM.SealedBox(combined: Data(base64Encoded: sealed) ?? Data())
+            return String(decoding: try AES.GCM.open(box, using: self.secrets), as: UTF8.self)
+        } catch {
+            throw ConfigurationError(
+                key: "auth.secrets.key.file",
+                problem: "holds another key than the one that the signing keys are sealed with")
+        }
     }
 }
 

@@ -11,7 +11,9 @@ struct TokensAPI {
     let writer: EventWriter
     let keys: SigningKeys
 
-    struct Body: Decodable {
+    struct Body: CredentialBody {
+        static let members: Set = ["type", "tenant", "scope", "ttl_seconds", "name", "stations", "tier"]
+
         /// `jwt`, `oauth2` (an opaque access token) or `apikey`.
         var type: String
         var tenant: String?
@@ -36,16 +38,17 @@ struct TokensAPI {
     func add(to router: Router<APIContext>) {
         router.post("/v1/tokens") { request, context in
             let asker = try context.require(.authAdmin)
-            let body = try await request.decodeJSON(Body.self, context)
+            let body = try await request.credentialBody(Body.self, context)
             guard let kind = CredentialKind(rawValue: body.type), kind != .anonymous else {
                 throw APIFailure(.badRequest, "type must be jwt, oauth2 or apikey", details: ["field": "type"])
             }
             let grant = try Grant(
-                for: asker, tenant: body.tenant, scope: body.scope, timeToLive: body.ttl_seconds, standard: 3600,
-                range: Self.lifetime)
+                for: asker, tenant: body.tenant, scope: body.scope, stations: body.stations,
+                timeToLive: body.ttl_seconds,
+                standard: 3600, range: Self.lifetime)
             let name = try (body.name ?? asker.name).requireName(field: "name")
             let answer = try await self.issue(kind, grant, name: name, body, asker)
-            return Response.json(answer, status: .created)
+            return Response.secret(answer)
         }
     }
 
@@ -59,8 +62,7 @@ struct TokensAPI {
         case .apiKey, .anonymous:
             let key = Secret(.apiKey)
             let record = APIKeyRecord(
-                id: id, name: name, subject: asker.subject, grant: grant, stations: body.stations,
-                tier: body.tier ?? asker.tier)
+                id: id, name: name, subject: asker.subject, grant: grant, tier: body.tier ?? asker.tier)
             try await record.insert(key, self.writer)
             token = key.text
         case .oauth2:
@@ -69,7 +71,7 @@ struct TokensAPI {
         case .jwt:
             let principal = Principal(
                 subject: asker.subject, name: name, tenant: grant.tenant, scopes: grant.scopes,
-                stations: body.stations.map(Set.init), credential: .jwt, credentialID: id, expires: expires,
+                stations: grant.stations.map(Set.init), credential: .jwt, credentialID: id, expires: expires,
                 tier: body.tier ?? asker.tier)
             token = try await self.keys.sign(principal, issued: .now, expires: expires)
         }

@@ -10,8 +10,6 @@ final class Enquiries: Service {
     enum Enquiry: Sendable {
         case verify(Credential, remoteAddress: String, ConnectionID, Answer)
         case call(CommandCall, ConnectionID, Answer)
-        /// A credential was revoked.
-        case revoke(Event)
     }
 
     /// Posts into the mailbox of the loop that asked.
@@ -37,7 +35,6 @@ final class Enquiries: Service {
         case .verify(_, _, let id, let answer): answer(.verified(id, .failure(.unavailable)))
         case .call(_, let id, let answer):
             answer(.called(id, .failure(CommandFailure(.unavailable, "The gateway is overloaded"))))
-        case .revoke: break
         }
     }
 
@@ -59,10 +56,6 @@ final class Enquiries: Service {
             } catch {
                 answer(.called(id, .failure(error)))
             }
-        case .revoke(let event):
-            // `try?`: whatever it names, what was remembered of credentials does not count any longer.
-            if let revoked = try? event.payload(as: CredentialRevoked.self) { await self.verifier.revoke(revoked) }
-            await self.verifier.forget()
         }
     }
 }

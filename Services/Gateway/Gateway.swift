@@ -32,7 +32,7 @@ struct Gateway: AsyncParsableCommand {
             let subscriber = Subscriber(
                 publishers: bus.endpoints, logger: process.logger, isCongested: { edge.isCongested }
             ) { events in
-                for event in events where event.type == CredentialRevoked.type { enquiries.ask(.revoke(event)) }
+                verifier.hear(events)
                 edge.deliver(events)
             }
 

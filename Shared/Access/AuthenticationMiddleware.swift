@@ -29,7 +29,8 @@ public struct AuthenticationMiddleware: RouterMiddleware {
         var context = context
         let peer = context.remoteAddress?.ipAddress ?? ""
         context.clientAddress = self.trustedProxies.client(peer: peer, forwardedFor: Self.forwardedFor(request))
-        if let token = Self.credential(request) {
+        switch Self.credential(request) {
+        case .token(let token):
             do {
                 context.principal = try await self.authenticate(token, context.clientAddress)
             } catch .unavailable {
@@ -38,16 +39,25 @@ public struct AuthenticationMiddleware: RouterMiddleware {
                 throw APIFailure(
                     .unauthorized, "Unauthorized", headers: [.wwwAuthenticate: "Bearer error=\"invalid_token\""])
             }
-        } else if TrustedProxies.isLoopback(context.clientAddress) {
-            context.principal = self.anonymous
+        case .none where TrustedProxies.isLoopback(context.clientAddress): context.principal = self.anonymous
+        case .none, .foreign: break
         }
         return try await next(request, context)
     }
 
-    private static func credential(_ request: Request) -> String? {
-        if let name = Self.apiKeyHeader, let key = request.headers[name] { return key }
-        guard let header = request.headers[.authorization], header.lowercased().hasPrefix("bearer ") else { return nil }
-        return String(header.dropFirst(7))
+    private enum Presented {
+        case none
+        case token(String)
+        /// In a scheme that is not ours: whoever sends it does not mean to be anonymous.
+        case foreign
+    }
+
+    private static func credential(_ request: Request) -> Presented {
+        if let name = Self.apiKeyHeader, let key = request.headers[name] { return .token(key) }
+        guard let header = request.headers[.authorization] else { return .none }
+        let words = header.split(separator: " ", maxSplits: 1)
+        guard words.first?.lowercased() == "bearer" else { return .foreign }
+        return .token(words.count == 2 ? String(words[1]) : "")
     }
 
     private static func forwardedFor(_ request: Request) -> String? {

@@ -19,15 +19,19 @@ public actor CredentialVerifier: Service {
         let until: ContinuousClock.Instant
     }
 
+    private struct Memory {
+        var answers: [String: Remembered] = [:]
+        /// What was revoked lately: access tokens, which are verified without asking auth, end with it too.
+        var revoked: [CredentialRevoked] = []
+        /// Counts how often the answers were forgotten.
+        var generation = 0
+    }
+
     private let commands: CommandClient
     private let logger: Logger
     private var keys: Keys?
     private var lastFetch: ContinuousClock.Instant?
-    private var remembered: [String: Remembered] = [:]
-    /// What was revoked lately, so that access tokens, which are verified without asking auth, end with it.
-    private var revoked: [CredentialRevoked] = []
-    /// How often everything was forgotten.
-    private var generation = 0
+    private nonisolated let memory = NIOLockedValueBox(Memory())
     private nonisolated let reached = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
 
     private static let positiveAge = Duration.seconds(30)
@@ -39,8 +43,9 @@ public actor CredentialVerifier: Service {
     private static let refreshInterval = Duration.seconds(5)
     /// As long as auth has not answered.
     private static let retryInterval = Duration.milliseconds(250)
-    /// No credential is longer.
+    /// No access token is longer, and no other credential.
     private static let bytesMax = 8192
+    private static let opaqueBytesMax = 256
 
     public init(commands: CommandClient, logger: Logger) {
         self.commands = commands
@@ -100,7 +105,8 @@ public actor CredentialVerifier: Service {
             let claims = try await keys.collection.verify(token, as: AccessTokenClaims.self)
             guard claims.iss.value == keys.issuer else { throw Refusal.refused("another issuer") }
             let principal = claims.principal
-            guard !self.revoked.contains(where: { $0.concerns(principal) }) else { throw Refusal.refused("revoked") }
+            let isRevoked = self.memory.withLockedValue { $0.revoked.contains { $0.concerns(principal) } }
+            guard !isRevoked else { throw Refusal.refused("revoked") }
             return principal
         } catch let error as JWTError where error.errorType == .unknownKID || error.errorType == .noKeyProvided {
             throw .unknownKey
@@ -151,6 +157,8 @@ public actor CredentialVerifier: Service {
                 // No key is the default one: a token of a key that we do not know is a reason to ask again, not a bad signature.
                 try await collection.add(jwk: key, isDefault: false)
             }
+            // Without this jwt-kit takes the first key for a token that names another one, or none.
+            await collection.clearDefault()
             let keys = Keys(issuer: answer.issuer, collection: collection)
             self.keys = keys
             self.reached.withLockedValue { $0 = .now }
@@ -162,13 +170,11 @@ public actor CredentialVerifier: Service {
     }
 
     private func introspect(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+        guard token.utf8.count <= Self.opaqueBytesMax else { throw .invalid("not a credential") }
         // A key may be bound to addresses, so an answer holds for one address only.
         let cacheKey = "\(remoteAddress ?? "")\n\(token)"
-        let now = ContinuousClock.now
-        if let known = self.remembered[cacheKey], known.until > now {
-            return try Self.current(known.principal)
-        }
-        let generation = self.generation
+        let (known, generation) = self.memory.withLockedValue { ($0.answers[cacheKey], $0.generation) }
+        if let known, known.until > .now { return try Self.accept(known.principal) }
         let answer: Introspection
         do {
             answer = try await self.commands.call(
@@ -176,31 +182,36 @@ public actor CredentialVerifier: Service {
         } catch {
             throw .unavailable
         }
-        // An answer that was under way when something was revoked may be of the time before.
-        if generation == self.generation {
-            if self.remembered.count >= Self.rememberedMax { self.remembered.removeAll() }
-            let age = answer.principal == nil ? Self.negativeAge : Self.positiveAge
-            self.remembered[cacheKey] = Remembered(principal: answer.principal, until: .now + age)
+        let age = answer.principal == nil ? Self.negativeAge : Self.positiveAge
+        let remembered = Remembered(principal: answer.principal, until: .now + age)
+        self.memory.withLockedValue { memory in
+            // An answer from before a revocation must not outlive it.
+            guard memory.generation == generation else { return }
+            if memory.answers.count >= Self.rememberedMax { memory.answers.removeAll() }
+            memory.answers[cacheKey] = remembered
         }
-        return try Self.current(answer.principal)
+        return try Self.accept(answer.principal)
     }
 
-    private static func current(_ principal: Principal?) throws(AccessError) -> Principal {
+    private static func accept(_ principal: Principal?) throws(AccessError) -> Principal {
         guard let principal else { throw .invalid("unknown, expired or revoked") }
         if let expires = principal.expires, expires <= .now { throw .invalid("expired") }
         return principal
     }
 
-    /// Refuses that credential from now on; the oldest of very many is let go.
-    public func revoke(_ credential: CredentialRevoked) {
-        if self.revoked.count >= Self.revokedMax { self.revoked.removeFirst() }
-        self.revoked.append(credential)
-    }
-
-    /// Forgets what was remembered: something was revoked.
-    public func forget() {
-        self.remembered.removeAll()
-        self.generation += 1
+    /// Takes note of revocations among events, on any thread: what they name is refused from now on.
+    public nonisolated func hear(_ events: [Event]) {
+        for event in events where event.type == CredentialRevoked.type {
+            // `try?`: whatever it names, the answers of before do not count any longer.
+            let revoked = try? event.payload(as: CredentialRevoked.self)
+            self.memory.withLockedValue { memory in
+                // The oldest of very many is let go.
+                if memory.revoked.count >= Self.revokedMax { memory.revoked.removeFirst() }
+                if let revoked { memory.revoked.append(revoked) }
+                memory.answers.removeAll()
+                memory.generation += 1
+            }
+        }
     }
 }
 

@@ -28,6 +28,7 @@ public struct DomainService {
 
     private let http: HTTPConfig
     private let verifier: CredentialVerifier
+    private let authEndpoints: BusEndpoints?
 
     /// - Parameters:
     ///   - shape: the error bodies of this service's APIs.
@@ -58,6 +59,7 @@ public struct DomainService {
         self.router = Router(context: APIContext.self)
         let verifier = CredentialVerifier(commands: self.client, logger: process.logger)
         self.verifier = verifier
+        self.authEndpoints = name == .auth ? nil : bus.endpoints[.auth]
         let authenticate = authenticate?(self.database) ?? verifier.authenticate
 
         self.router.middlewares.add(
@@ -97,14 +99,18 @@ public struct DomainService {
             _ = try? await client.call(report, timeout: .seconds(1))
         }
         // Auth judges credentials by itself.
-        let verification: [any Service] = name == .auth ? [] : [self.verifier]
+        let verification: [any Service] =
+            self.authEndpoints.map { [verifier] endpoints in
+                [verifier, Subscriber(publishers: [.auth: endpoints], logger: self.logger) { verifier.hear($0) }]
+            } ?? []
         let server = Application(
             router: self.router,
             configuration: .init(address: .hostname(self.http.host, port: self.http.port), serverName: "crosspoint"),
             logger: self.logger)
-        return [self.client, self.database, self.writer, self.commands, announcer, reporter] + verification + duties + [
-            server
+        let own: [any Service] = [
+            self.client, self.database, self.writer, self.commands, announcer, reporter,
         ]
+        return own + verification + duties + [server]
     }
 
     /// Publishes telemetry: not logged, not numbered.

@@ -81,6 +81,10 @@ extension Principal {
 }
 
 @Suite struct CredentialVerifierTests {
+    private static func revocation(_ kind: String, _ id: String) -> Event {
+        Event(CredentialRevoked(kind: kind, id: id), tenant: "default", publisher: .auth)
+    }
+
     private let auth = FakeAuth()
 
     private func error(_ body: () async throws -> some Any) async -> AccessError? {
@@ -246,7 +250,7 @@ extension Principal {
         async throws
     {
         try await self.withVerifier { verifier in
-            await verifier.revoke(CredentialRevoked(kind: kind, id: id))
+            verifier.hear([Self.revocation(kind, id)])
             let token = try await self.auth.token()
             #expect(await self.isInvalid { try await verifier.verify(token, remoteAddress: nil) } == !isGood)
         }
@@ -257,7 +261,7 @@ extension Principal {
         try await self.withVerifier { verifier in
             _ = try await verifier.verify("good", remoteAddress: nil)
             self.auth.state.withLockedValue { $0.principals = [:] }
-            await verifier.forget()
+            verifier.hear([Self.revocation("apikey", "another")])
             #expect(await self.isInvalid { try await verifier.verify("good", remoteAddress: nil) })
         }
     }
@@ -280,7 +284,7 @@ extension Principal {
             try await self.haveKeys(verifier)
             async let early = verifier.verify("key", remoteAddress: nil)
             try await eventually { asked.withLockedValue { $0 } == 1 }
-            await verifier.forget()
+            verifier.hear([Self.revocation("apikey", "another")])
             gate.withLockedValue { $0 = true }
             _ = try await early
             #expect(await self.isInvalid { try await verifier.verify("key", remoteAddress: nil) })

@@ -34,11 +34,17 @@ enum Repository {
 
 /// The tables of a Markdown document.
 enum Table {
-    /// The cells of every row, under whatever heading, whose first cell is code.
-    static func rows(of document: String) -> [[String]] {
-        (Repository.text(document) ?? "").split(separator: "\n").filter { $0.hasPrefix("| `") }.map { line in
-            line.dropFirst().split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+    /// The cells of every row whose first cell is code, under that heading of the second level or under any.
+    static func rows(of document: String, under heading: String? = nil) -> [[String]] {
+        var isInside = heading == nil
+        var rows: [[String]] = []
+        for line in (Repository.text(document) ?? "").split(separator: "\n") {
+            if let heading, line.hasPrefix("## ") { isInside = line == "## \(heading)" }
+            guard isInside, line.hasPrefix("| `") else { continue }
+            let cells = line.dropFirst().split(separator: "|", omittingEmptySubsequences: false).dropLast()
+            rows.append(cells.map { $0.trimmingCharacters(in: .whitespaces) })
         }
+        return rows
     }
 
     /// `` `code` `` without its marks.

@@ -86,7 +86,9 @@ struct FaultTests {
                 }
                 let health = try await HTTPClient.request("GET", port: suite.port(.obsBridge), path: "/healthz")
                 #expect(health.status == 200)
-                #expect(await suite.readiness(port: suite.port(.obsBridge))["database"] == false)
+                try await Suite.eventually("readiness says so") {
+                    await suite.readiness(port: suite.port(.obsBridge))["database"] == false
+                }
                 try await client.send(["action": "ping"])
                 #expect(try await client.next()["event"] == "pong")
                 try await postgres.start()
