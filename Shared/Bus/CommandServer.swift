@@ -26,6 +26,9 @@ public final class CommandServer: Service {
     private let refused = Counter(label: "bus_commands_refused_total")
     private let malformed = Counter(label: "bus_commands_malformed_total")
 
+    /// How long the socket stays after the last answer: an asker's socket drops what it has not read when the connection ends
+    /// (`ZMQ_IMMEDIATE`).
+    private static let farewell = Duration.milliseconds(100)
     /// Messages taken from the socket before replies go out again.
     private static let batchMax = 1000
     /// Replies that may wait for one asker's connection.
@@ -112,9 +115,12 @@ public final class CommandServer: Service {
 
     private func serve(_ socket: Socket, inbox: AsyncStream<Work>.Continuation, stop: NIOLockedValueBox<Bool>) throws {
         var poll = Poll([socket], wake: self.wake.descriptor)
-        while !stop.withLockedValue({ $0 }) {
-            try poll.wait(timeout: .seconds(5))
+        var end: ContinuousClock.Instant?
+        while end.map({ ContinuousClock.now < $0 }) ?? true {
+            try poll.wait(timeout: end == nil ? .seconds(5) : .milliseconds(10))
             self.wake.clear()
+            // Read first: what was answered before the stop goes out now.
+            if end == nil, stop.withLockedValue({ $0 }) { end = .now + Self.farewell }
             for reply in self.replies.drain() { _ = try socket.send(reply) }
             for _ in 0..<Self.batchMax {
                 guard let frames = try socket.receive() else { break }
@@ -125,7 +131,6 @@ public final class CommandServer: Service {
                 self.take(Work(peer: peer, request: request), inbox)
             }
         }
-        for reply in self.replies.drain() { _ = try socket.send(reply) }
     }
 
     private func take(_ work: Work, _ inbox: AsyncStream<Work>.Continuation) {
