@@ -139,6 +139,7 @@ let package = Package(
             ]),
         tests("Access", ["Access", "Bus", "Events", jwt, lifecycle, locks, logging]),
         tests("Gateway", ["Gateway", "Dialects", "Events", "WebSockets", logging]),
+        tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
         tests("CameraEvents", ["CameraEvents", "Database", "Events", "ServiceKit", httpTypes]),
@@ -151,8 +152,8 @@ let package = Package(
         tests(
             "Integration",
             [
-                "Events", "TestSupport", product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"), nio,
-                logging,
+                "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"),
+                product("NIOWebSocket", "swift-nio"), crypto, nio, logging,
             ]),
         tests(
             "StreamMetrics",

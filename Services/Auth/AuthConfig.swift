@@ -11,7 +11,7 @@ import ServiceKit
 struct AuthConfig {
     let issuer: String
     let secretsKey: SymmetricKey
-    let ownerKey: String?
+    let ownerKey: OwnerKey?
 
     init(_ config: ConfigReader) throws {
         let http = try HTTPConfig(config, service: "auth", offset: 20)
@@ -32,7 +32,7 @@ struct AuthConfig {
         guard ownerKey.hasPrefix("xp_"), Hex.decode(String(ownerKey.dropFirst(3)))?.count == 32 else {
             throw ConfigurationError(key: "auth.owner.key.file", problem: "must hold xp_ and 64 hexadecimal digits")
         }
-        self.ownerKey = ownerKey
+        self.ownerKey = OwnerKey(ownerKey)
     }
 
     private static func read(_ path: String, key: String) throws -> String {
@@ -41,6 +41,17 @@ struct AuthConfig {
             throw ConfigurationError(key: key, problem: "names a file that cannot be read: \(path)")
         }
         return String(String(decoding: data, as: UTF8.self).filter { !$0.isWhitespace })
+    }
+}
+
+/// What is to be known of the local owner's key: not the key, since what a part of a process holds may end in a debug log.
+struct OwnerKey {
+    let hash: String
+    let shownPrefix: String
+
+    init(_ key: String) {
+        self.hash = Secret.hash(key)
+        self.shownPrefix = Secret.shownPrefix(of: key)
     }
 }
 

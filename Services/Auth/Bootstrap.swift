@@ -9,13 +9,13 @@ import ServiceLifecycle
 struct Bootstrap: Service {
     let writer: EventWriter
     let keys: SigningKeys
-    let ownerKey: String?
+    let ownerKey: OwnerKey?
     let logger: Logger
     private let done = NIOLockedValueBox(false)
 
     private static let retry = Duration.milliseconds(200)
 
-    init(writer: EventWriter, keys: SigningKeys, ownerKey: String?, logger: Logger) {
+    init(writer: EventWriter, keys: SigningKeys, ownerKey: OwnerKey?, logger: Logger) {
         self.writer = writer
         self.keys = keys
         self.ownerKey = ownerKey
@@ -56,8 +56,7 @@ struct Bootstrap: Service {
     /// file makes an owner again.
     private func registerOwner() async throws {
         guard let ownerKey = self.ownerKey else { return }
-        let hash = Secret.hash(ownerKey)
-        let registration = try await self.writer.write { mutation in try await Self.register(ownerKey, hash, mutation) }
+        let registration = try await self.writer.write { mutation in try await Self.register(ownerKey, mutation) }
         switch registration {
         case .known: self.logger.info("The owner's key is known")
         case .revoked: self.logger.warning("The owner's key was revoked: auth.owner.key.file must hold another one")
@@ -67,12 +66,12 @@ struct Bootstrap: Service {
         }
     }
 
-    private static func register(_ key: String, _ hash: String, _ mutation: Mutation) async throws -> Registration {
-        let scope = Scopes([.all, .authAdmin]).claim
+    private static func register(_ key: OwnerKey, _ mutation: Mutation) async throws -> Registration {
+        let (hash, scope) = (key.hash, Scopes([.all, .authAdmin]).claim)
         _ = try await mutation.query(
             """
             INSERT INTO api_keys (id, hash, prefix, name, tenant, subject, scope, tier)
-            VALUES (\("owner_\(hash.prefix(16))"), \(hash), \(Secret.shownPrefix(of: key)), 'owner', \(Principal.defaultTenant),
+            VALUES (\("owner_\(hash.prefix(16))"), \(hash), \(key.shownPrefix), 'owner', \(Principal.defaultTenant),
                     'owner', \(scope), \(Tier.enterprise.rawValue))
             ON CONFLICT DO NOTHING
             """)

@@ -1,4 +1,5 @@
 import Database
+import DomainService
 import Events
 import HTTPTypes
 import ServiceKit
@@ -60,14 +61,18 @@ struct CameraDraft: Sendable, Equatable {
 
     init(_ object: [String: JSON]) throws(APIFailure) {
         let members = Members(object)
-        self.name = try members.text("name", max: 200)
-        self.sourceURL = try members.text("source_url", max: 2048)
-        self.location = try members.text("location", max: 200)
+        self.name = try members.text("name", 1...200)
+        self.sourceURL = try members.text("source_url", Self.sourceRule, where: Self.isSource)
+        self.location = try members.text("location", 1...200)
         self.setsLocation = members.has("location")
         self.isEnabled = try members.bool("enabled")
         if let settings = object["settings"], settings != .null { self.settings = try CameraSettings(settings) }
-        if let url = self.sourceURL, !(WebAddress(url).map { Self.schemes.contains($0.scheme) } ?? false) {
-            throw members.invalid("source_url", "must be a URL: \(Self.schemes.sorted().joined(separator: ", "))")
-        }
+    }
+
+    private static let sourceRule =
+        "must be a URL of at most 2048 characters: \(Self.schemes.sorted().joined(separator: ", "))"
+
+    private static func isSource(_ url: String) -> Bool {
+        url.unicodeScalars.count <= 2048 && (WebAddress(url).map { Self.schemes.contains($0.scheme) } ?? false)
     }
 }

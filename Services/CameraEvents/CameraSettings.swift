@@ -1,3 +1,4 @@
+import DomainService
 import Events
 import HTTPTypes
 import ServiceKit
@@ -14,12 +15,10 @@ struct CameraSettings: Codable, Sendable, Equatable {
 
     init(_ json: JSON) throws(APIFailure) {
         guard let object = json.object else { throw Self.invalid("settings must be an object") }
-        let known = ["adaptive_bitrate", "bitrate_kbps", "width", "height", "frame_rate"]
-        if let other = object.keys.sorted().first(where: { !known.contains($0) }) {
-            throw Self.invalid("settings.\(other.prefix(50)) is not known")
-        }
         let members = Members(object, at: "settings.")
         do throws(APIFailure) {
+            try members.requireOnly(
+                ["adaptive_bitrate", "bitrate_kbps", "width", "height", "frame_rate"], "is not known")
             self.adaptive_bitrate = try members.bool("adaptive_bitrate")
             self.bitrate_kbps = try members.integer("bitrate_kbps", 64...50_000)
             self.width = try members.integer("width", 16...7680)

@@ -1,3 +1,4 @@
+import DomainService
 import Events
 import HTTPTypes
 import ServiceKit
@@ -19,7 +20,7 @@ struct DetectionDraft: Sendable, Equatable {
     init(_ json: JSON, camera: String, now: Timestamp) throws(APIFailure) {
         guard let object = json.object else { throw APIFailure(.badRequest, "A detection must be an object") }
         let members = Members(object)
-        if let said = try members.text("camera_id", max: 100), said != camera {
+        if let said = try members.text("camera_id", 1...100), said != camera {
             throw members.invalid("camera_id", "is not the camera of the path")
         }
         self.timestamp = try members.integer("timestamp", 0...Self.timeMax).map(Int64.init) ?? now.seconds
@@ -61,17 +62,17 @@ struct DetectionDraft: Sendable, Equatable {
     private static func person(_ members: Members) throws(APIFailure) -> FaceDetected.Person? {
         guard let person = try members.members("person") else { return nil }
         return FaceDetected.Person(
-            id: try person.require("id", try person.text("id", max: 200)),
-            name: try person.require("name", try person.text("name", max: 200)),
+            id: try person.require("id", try person.text("id", 1...200)),
+            name: try person.require("name", try person.text("name", 1...200)),
             score: try person.require("score", try person.number("score", 0...1)))
     }
 
     /// Every client of the camera sees the address, so it holds no password.
     private static func snapshot(_ members: Members) throws(APIFailure) -> String? {
-        guard let text = try members.text("snapshot_url", max: 2048) else { return nil }
-        guard let address = WebAddress(text), ["http", "https"].contains(address.scheme), !address.hasUser else {
-            throw members.invalid("snapshot_url", "must be an http or https URL without a user")
+        let rule = "must be an http or https URL of at most 2048 characters, without a user"
+        return try members.text("snapshot_url", rule) { text in
+            guard text.unicodeScalars.count <= 2048, let address = WebAddress(text) else { return false }
+            return ["http", "https"].contains(address.scheme) && !address.hasUser
         }
-        return text
     }
 }

@@ -1,3 +1,4 @@
+import DomainService
 import Events
 import FoundationEssentials
 import HTTPTypes
@@ -17,30 +18,31 @@ struct SourceDraft: Sendable {
     static let widths = 1...7680
     static let heights = 1...4320
     static let refreshRates = 1...60
-    private static let nameLengthMax = 255
-    private static let urlLengthMax = 2048
-    private static let codeBytesMax = 65_536
+    private static let urlRule = "must be an absolute http or https URL of at most 2048 characters"
+    private static let codeRule = "must be a string of at most 65536 bytes"
 
     /// Reads a body. What the service itself sets (`id`, `createdAt`, …) and what it does not know is passed over, so that a client
     /// can send back what it was given.
     init(_ body: [String: JSON]) throws(APIFailure) {
-        var reader = Reader(body: body)
-        self.name = reader.text("name", "must be a string of 1 to \(Self.nameLengthMax) characters") {
-            (1...Self.nameLengthMax).contains($0.count) && !$0.allSatisfy(\.isWhitespace)
+        let members = Members(body, nullIsAbsent: false)
+        var problems: [String] = []
+        func read<Value>(_ member: @autoclosure () throws(APIFailure) -> Value?) -> Value? {
+            do throws(APIFailure) {
+                return try member()
+            } catch {
+                problems.append(error.message)
+                return nil
+            }
         }
-        self.url = reader.text(
-            "url", "must be an absolute http or https URL of at most \(Self.urlLengthMax) characters"
-        ) {
-            $0.utf8.count <= Self.urlLengthMax && Self.isWebAddress($0)
-        }
-        self.width = reader.number("width", Self.widths, unit: "pixels")
-        self.height = reader.number("height", Self.heights, unit: "pixels")
-        self.refreshRate = reader.number("refreshRate", Self.refreshRates, unit: "seconds")
-        let codeRule = "must be a string of at most \(Self.codeBytesMax) bytes"
-        self.cssCustom = reader.text("cssCustom", codeRule) { $0.utf8.count <= Self.codeBytesMax }
-        self.jsCustom = reader.text("jsCustom", codeRule) { $0.utf8.count <= Self.codeBytesMax }
-        self.isActive = reader.flag("isActive")
-        try reader.finish()
+        self.name = read(try members.text("name", 1...255))
+        self.url = read(try members.text("url", Self.urlRule, where: Self.isWebAddress))
+        self.width = read(try members.integer("width", Self.widths, "pixels"))
+        self.height = read(try members.integer("height", Self.heights, "pixels"))
+        self.refreshRate = read(try members.integer("refreshRate", Self.refreshRates, "seconds"))
+        self.cssCustom = read(try members.text("cssCustom", Self.codeRule, where: Self.isCode))
+        self.jsCustom = read(try members.text("jsCustom", Self.codeRule, where: Self.isCode))
+        self.isActive = read(try members.bool("isActive"))
+        if !problems.isEmpty { throw Self.invalid(problems) }
     }
 
     /// A new source of these fields. Throws when one of the required four is missing.
@@ -92,11 +94,15 @@ struct SourceDraft: Sendable {
 
     /// A local file would let whoever may write sources put any file of the OBS machine on air.
     private static func isWebAddress(_ text: String) -> Bool {
-        guard let url = URL(string: text), let host = url.host(), !host.isEmpty else { return false }
+        guard text.utf8.count <= 2048, let url = URL(string: text), let host = url.host(), !host.isEmpty else {
+            return false
+        }
         return ["http", "https"].contains(url.scheme?.lowercased())
     }
 
-    fileprivate static func invalid(_ problems: [String]) -> APIFailure {
+    private static func isCode(_ text: String) -> Bool { text.utf8.count <= 65_536 }
+
+    private static func invalid(_ problems: [String]) -> APIFailure {
         APIFailure(.badRequest, "Validation failed: \(problems.joined(separator: "; "))")
     }
 }
@@ -106,42 +112,5 @@ extension Source {
         self.isActive = isActive
         self.updatedAt = now
         if isActive { self.activatedAt = now } else { self.deactivatedAt = now }
-    }
-}
-
-/// Takes fields out of a body and collects what is wrong with them.
-private struct Reader {
-    let body: [String: JSON]
-    private var problems: [String] = []
-
-    init(body: [String: JSON]) { self.body = body }
-
-    mutating func text(_ name: String, _ rule: String, _ isValid: (String) -> Bool) -> String? {
-        guard let value = self.body[name] else { return nil }
-        // Postgres stores no NUL.
-        guard let text = value.string, !text.utf8.contains(0), isValid(text) else {
-            self.problems.append("\(name) \(rule)")
-            return nil
-        }
-        return text
-    }
-
-    mutating func number(_ name: String, _ range: ClosedRange<Int>, unit: String) -> Int? {
-        guard let value = self.body[name] else { return nil }
-        guard case .integer(let number) = value, let number = Int(exactly: number), range.contains(number) else {
-            self.problems.append("\(name) must be between \(range.lowerBound) and \(range.upperBound) \(unit)")
-            return nil
-        }
-        return number
-    }
-
-    mutating func flag(_ name: String) -> Bool? {
-        guard let value = self.body[name] else { return nil }
-        if value.bool == nil { self.problems.append("\(name) must be true or false") }
-        return value.bool
-    }
-
-    func finish() throws(APIFailure) {
-        if !self.problems.isEmpty { throw SourceDraft.invalid(self.problems) }
     }
 }

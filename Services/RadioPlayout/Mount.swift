@@ -1,4 +1,5 @@
 import Database
+import DomainService
 import Events
 import HTTPTypes
 import ServiceKit
@@ -48,7 +49,7 @@ struct MountDraft: Sendable, Equatable {
     var sampleRate = 44_100
     var encoderPreset: String?
 
-    static let formats: Set<String> = ["mp3", "aac", "ogg"]
+    enum Format: String, CaseIterable { case mp3, aac, ogg }
 
     init(
         name: String, url: String, format: String = "mp3", bitrate: Int = 128, channels: Int = 2,
@@ -77,19 +78,19 @@ struct MountDraft: Sendable, Equatable {
             throw APIFailure(.badRequest, code: "missing_required_fields", "name, url and format are required")
         }
         self.init(
-            name: try members.text("name", max: 200) ?? "", url: try members.text("url", max: 2048) ?? "",
-            format: try members.text("format", max: 10) ?? "",
+            name: try members.text("name", 1...200) ?? "",
+            url: try members.text("url", "must be a path or an http URL", where: Self.isListenable) ?? "",
+            format: try members.choice("format", of: Format.self)?.rawValue ?? "",
             bitrate: try members.integer("bitrate_kbps", 8...5000) ?? 128,
             channels: try members.integer("channels", 1...8) ?? 2,
             sampleRate: try members.integer("sample_rate", 8000...192_000) ?? 44_100,
-            encoderPreset: try members.text("encoder_preset", max: 200))
-        guard Self.formats.contains(self.format) else { throw Members.invalid("format") }
-        guard Self.isListenable(self.url) else { throw Members.invalid("url") }
+            encoderPreset: try members.text("encoder_preset", 1...200))
     }
 
     /// A path, or an address over HTTP. Anybody may see it, so it holds no password.
     private static func isListenable(_ url: String) -> Bool {
-        guard !url.contains(where: { $0.isWhitespace || $0.isNewline }), url.utf8.allSatisfy({ $0 > 32 && $0 != 127 })
+        guard url.unicodeScalars.count <= 2048, !url.contains(where: \.isWhitespace),
+            url.utf8.allSatisfy({ $0 > 32 && $0 != 127 })
         else {
             return false
         }

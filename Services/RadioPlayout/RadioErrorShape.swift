@@ -6,7 +6,11 @@ import ServiceKit
 /// Errors as Grimnir Radio's API says them: `{"error":"<code>"}` (contract grimnir §9).
 enum RadioErrorShape {
     static let shape: @Sendable (APIFailure, Request) -> (contentType: String, body: [UInt8]) = { failure, _ in
-        ("application/json", JSON.encode(["error": failure.code ?? Self.code(failure.status)]))
+        ("application/json", JSON.encode(["error": Self.code(failure)]))
+    }
+
+    static func code(_ failure: APIFailure) -> String {
+        failure.code ?? failure.details["field"].map { "invalid_\($0)" } ?? Self.code(failure.status)
     }
 
     private static func code(_ status: HTTPResponse.Status) -> String {

@@ -1,4 +1,5 @@
 import Database
+import DomainService
 import Events
 import FoundationEssentials
 import HTTPTypes
@@ -62,9 +63,9 @@ struct StationDraft: Sendable, Equatable {
 
     init(_ object: [String: JSON]) throws(APIFailure) {
         let members = Members(object)
-        self.name = try members.text("name", max: 200)
-        self.description = try members.text("description", max: 2000, mayBeEmpty: true)
-        self.timezone = try members.text("timezone", max: 100)
+        self.name = try members.text("name", 1...200)
+        self.description = try members.text("description", 0...2000)
+        self.timezone = try members.text("timezone", 1...100)
         self.isActive = try members.bool("active")
         self.isPublic = try members.bool("public")
     }

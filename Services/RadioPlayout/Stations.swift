@@ -1,4 +1,5 @@
 import Database
+import DomainService
 import Events
 import HTTPTypes
 import ServiceKit
@@ -126,7 +127,7 @@ struct Stations: Sendable {
     private func check(timezone: String?) async throws {
         guard let timezone else { return }
         let rows = try await self.database.query("SELECT 1 FROM pg_timezone_names WHERE name = \(timezone)")
-        if rows.isEmpty { throw Members.invalid("timezone") }
+        if rows.isEmpty { throw Members([:]).invalid("timezone", "is not a time zone") }
     }
 
     private func named<R>(_ code: String, _ body: () async throws -> R) async throws -> R {

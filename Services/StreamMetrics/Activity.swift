@@ -1,4 +1,5 @@
 import Database
+import DomainService
 import Events
 import HTTPTypes
 import ServiceKit
@@ -27,22 +28,17 @@ struct ActivityDraft: Sendable {
     private static let dataBytesMax = 32_768
 
     init(_ body: [String: JSON]) throws(APIFailure) {
-        let fields = try Fields(body)
-        guard let kind = try fields.choice("type", of: ActivityKind.self) else {
-            throw fields.refuse("type", "is required")
-        }
-        guard let provider = try fields.choice("provider", of: ActivityProvider.self) else {
-            throw fields.refuse("provider", "is required")
-        }
-        guard let data = try fields.object("data") else { throw fields.refuse("data", "is required") }
-        _ = try data.requiredText("username", 1...200)
+        let members = Members(body)
+        try members.requireNoNUL()
+        self.kind = try members.require("type", try members.choice("type", of: ActivityKind.self))
+        self.provider = try members.require("provider", try members.choice("provider", of: ActivityProvider.self))
+        let data = try members.require("data", try members.members("data"))
+        _ = try data.require("username", try data.text("username", 1...200, mayBeBlank: true))
         for name in ["displayName", "providerId"] { _ = try data.text(name, 0...200) }
         _ = try data.text("avatar", 0...2000)
-        self.kind = kind
-        self.provider = provider
-        self.data = .object(data.members)
+        self.data = .object(data.object)
         guard self.data.bytes.count <= Self.dataBytesMax else {
-            throw fields.refuse("data", "must have at most \(Self.dataBytesMax) bytes")
+            throw members.invalid("data", "must have at most \(Self.dataBytesMax) bytes")
         }
     }
 }

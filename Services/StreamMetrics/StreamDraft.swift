@@ -1,3 +1,4 @@
+import DomainService
 import Events
 import HTTPTypes
 import ServiceKit
@@ -14,27 +15,25 @@ struct StreamDraft: Sendable {
     let transcoding: JSON
 
     init(_ body: [String: JSON]) throws(APIFailure) {
-        let fields = try Fields(body)
-        self.title = try fields.requiredText("title", Self.titleLength)
-        self.description = try fields.text("description", Self.descriptionLength)
-        guard let name = try fields.choice("protocol", of: StreamProtocol.self) else {
-            throw fields.refuse("protocol", "is required")
-        }
-        self.protocol = name
-        self.recording = try Self.recording(fields)
-        self.transcoding = try Self.transcoding(fields)
+        let members = Members(body)
+        try members.requireNoNUL()
+        self.title = try members.require("title", try members.text("title", Self.titleLength, mayBeBlank: true))
+        self.description = try members.text("description", Self.descriptionLength)
+        self.protocol = try members.require("protocol", try members.choice("protocol", of: StreamProtocol.self))
+        self.recording = try Self.recording(members)
+        self.transcoding = try Self.transcoding(members)
     }
 
-    static func recording(_ fields: Fields) throws(APIFailure) -> JSON {
-        let recording = try fields.object("recording")
+    static func recording(_ members: Members) throws(APIFailure) -> JSON {
+        let recording = try members.members("recording")
         return [
             "enabled": .bool(try recording?.bool("enabled") ?? false),
-            "format": JSON(try recording?.text("format", 1...32)),
+            "format": JSON(try recording?.text("format", 1...32, mayBeBlank: true)),
         ]
     }
 
-    private static func transcoding(_ fields: Fields) throws(APIFailure) -> JSON {
-        let transcoding = try fields.object("transcoding")
+    private static func transcoding(_ members: Members) throws(APIFailure) -> JSON {
+        let transcoding = try members.members("transcoding")
         let profiles = try transcoding?.texts("profiles", max: 20, 1...32) ?? []
         return [
             "enabled": .bool(try transcoding?.bool("enabled") ?? false),
@@ -50,18 +49,16 @@ struct StreamPatch: Sendable {
     let description: String??
     let recording: JSON?
 
-    private static let changeable: Set<String> = ["title", "description", "recording"]
-
     init(_ body: [String: JSON]) throws(APIFailure) {
-        let fields = try Fields(body)
-        if let other = body.keys.sorted().first(where: { !Self.changeable.contains($0) }) {
-            throw fields.refuse(other, "cannot be changed")
-        }
-        self.title = fields.has("title") ? try fields.requiredText("title", StreamDraft.titleLength) : nil
+        let members = Members(body)
+        try members.requireNoNUL()
+        try members.requireOnly(["title", "description", "recording"], "cannot be changed")
+        self.title = try members.text("title", StreamDraft.titleLength, mayBeBlank: true)
+        if members.has("title") { _ = try members.require("title", self.title) }
         self.description =
-            fields.has("description") ? .some(try fields.text("description", StreamDraft.descriptionLength)) : nil
+            members.has("description") ? .some(try members.text("description", StreamDraft.descriptionLength)) : nil
         // Not `nil`: JSON has one of its own.
-        self.recording = fields.has("recording") ? try StreamDraft.recording(fields) : JSON?.none
+        self.recording = members.has("recording") ? try StreamDraft.recording(members) : JSON?.none
     }
 
     func applied(to stream: Stream, at moment: Timestamp) -> Stream {

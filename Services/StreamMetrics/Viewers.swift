@@ -15,12 +15,13 @@ struct ViewerDraft: Sendable {
     let device: Device
 
     init(_ body: [String: JSON]) throws(APIFailure) {
-        let fields = try Fields(body)
-        self.country = try fields.text("country", 2...2)
-        if let country, !country.utf8.allSatisfy({ (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }) {
-            throw fields.refuse("country", "must be two capital letters (ISO 3166)")
+        let members = Members(body)
+        try members.requireNoNUL()
+        self.country = try members.text("country", "must be two capital letters (ISO 3166)") { country in
+            country.utf8.count == 2
+                && country.utf8.allSatisfy { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
         }
-        self.device = try fields.choice("device", of: Device.self) ?? .other
+        self.device = try members.choice("device", of: Device.self) ?? .other
     }
 }
 

@@ -45,6 +45,10 @@ extension EventFilter {
             }
             return number
         }
+        // Postgres has no text with NUL.
+        for name in ["type", "room"] where query.getAll(name).contains(where: { $0.utf8.contains(0) }) {
+            throw APIFailure(.badRequest, "\(name) must not contain NUL characters")
+        }
         self.init(
             tenant: tenant, types: query.getAll("type").map { EventType(String($0)) },
             room: query["room"].map(String.init),

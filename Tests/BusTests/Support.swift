@@ -65,21 +65,28 @@ func with<Result: Sendable>(
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// A TCP address that was free a moment ago.
+private let nextPort = NIOLockedValueBox(UInt16(20_000 + getpid() % 60 * 100))
+
+/// A TCP address that is free, below the ports that the kernel gives to connections. Other test targets share the process and have other ranges.
 func freeEndpoint() -> String {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            _ = bind(descriptor, $0, length)
-            _ = getsockname(descriptor, $0, &length)
+    while true {
+        let port = nextPort.withLockedValue { port in
+            port = port < 25_999 ? port + 1 : 20_000
+            return port
         }
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let isFree = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        if isFree { return "tcp://127.0.0.1:\(port)" }
     }
-    return "tcp://127.0.0.1:\(UInt16(bigEndian: address.sin_port))"
 }
 
 extension Event {

@@ -35,7 +35,7 @@ import Testing
         var body = Self.full
         body[member] = .string(value)
         let failure = #expect(throws: APIFailure.self) { try MountDraft(body) }
-        #expect(failure?.code == "invalid_\(member)")
+        #expect(failure.map(RadioErrorShape.code) == "invalid_\(member)")
     }
 
     @Test(
@@ -48,6 +48,6 @@ import Testing
         var body = Self.full
         body[member] = value
         let failure = #expect(throws: APIFailure.self) { try MountDraft(body) }
-        #expect(failure?.code == "invalid_\(member)")
+        #expect(failure.map(RadioErrorShape.code) == "invalid_\(member)")
     }
 }

@@ -1,0 +1,105 @@
+import Events
+import HTTPTypes
+import ServiceKit
+import Testing
+
+@testable import Auth
+
+@Suite struct GrantTests {
+    private static func asker(_ claim: String, stations: Set<String>? = nil) -> Principal {
+        Principal(
+            subject: "s", name: "n", tenant: "ours", scopes: Scopes(claim: claim), stations: stations,
+            credential: .apiKey, credentialID: "1")
+    }
+
+    private static func grant(
+        _ asker: Principal, tenant: String? = nil, scope: String?, stations: [String]? = nil, seconds: Int? = nil
+    ) throws(APIFailure) -> Grant {
+        try Grant(
+            for: asker, tenant: tenant, scope: scope, stations: stations, timeToLive: seconds, standard: nil,
+            range: 1...60)
+    }
+
+    /// The status of the refusal; 0: granted.
+    private static func status(_ body: () throws(APIFailure) -> Grant) -> Int {
+        do {
+            _ = try body()
+            return 0
+        } catch {
+            return error.status.code
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("radio:read", "radio:read", 0), ("radio:read", "radio:write", 403), ("radio:read", "radio:*", 403),
+            ("radio:read", "*", 403), ("radio:*", "radio:read", 0), ("radio:*", "radio:*", 0),
+            ("radio:*", "cameras:read", 403), ("radio:*", "*", 403), ("radio:*", "radio:read cameras:read", 403),
+            ("*", "*", 0), ("*", "radio:*", 0), ("*", "auth:admin", 403), ("*", "* auth:admin", 403),
+            ("auth:*", "auth:admin", 403), ("auth:admin", "*", 403), ("auth:admin", nil, 403), ("radio:read", nil, 403),
+            ("* auth:admin", "auth:admin", 0), ("*", nil, 0), ("", "radio:read", 403), ("*", "", 400),
+            ("*", "   ", 400),
+            ("*", "radio", 400), ("*", "radio:", 400), ("*", ":read", 400), ("*", "*:read", 400), ("*", "*:*", 400),
+            ("*", "radio:read:more", 400), ("*", "radio:re*", 400), ("*", "radio:read\tradio:write", 400),
+            ("*", "radio:read\u{0}", 400), ("*", "r\u{E4}dio:read", 400), ("*", "rad\u{131}o:read", 400),
+            ("*", "auth:admin\u{200B}", 400), ("*", "auth:a\u{308}dmin", 400), ("*", "\u{212A}eys:write", 400),
+            ("*", "auth\u{FF1A}admin", 400), ("*", "radio:read'--", 400), ("*", "radio:\"read\"", 400),
+        ] as [(String, String?, Int)])
+    func `nobody gives more than they have`(holds: String, asks: String?, status: Int) {
+        #expect(Self.status { () throws(APIFailure) in try Self.grant(Self.asker(holds), scope: asks) } == status)
+    }
+
+    @Test func `a scope is bounded`() {
+        let scope = (0..<200).map { "radio:verb\($0)" }.joined(separator: " ")
+        #expect(Self.status { () throws(APIFailure) in try Self.grant(Self.asker("*"), scope: scope) } == 400)
+    }
+
+    @Test(
+        arguments: [
+            ("*", "ours", 0), ("*", "theirs", 403), ("* auth:admin", "theirs", 0), ("*", "Ours", 403), ("*", "", 400),
+            ("*", "ours\u{0}", 400), ("*", " ours", 400), ("*", "our\u{17F}", 400), ("*", "\u{F6}urs", 400),
+            ("* auth:admin", "../x", 400), ("* auth:admin", String(repeating: "t", count: 65), 400),
+        ])
+    func `another tenant is an administrator's`(holds: String, tenant: String, status: Int) {
+        #expect(
+            Self.status { () throws(APIFailure) in try Self.grant(Self.asker(holds), tenant: tenant, scope: nil) }
+                == status)
+    }
+
+    @Test(
+        arguments: [
+            (nil, nil, nil, 0), (nil, ["a"], ["a"], 0), (["a", "b"], nil, ["a", "b"], 0),
+            (["a", "b"], ["b"], ["b"], 0),
+            (["a"], ["a", "b"], nil, 403), (["a"], [], [], 0), (nil, ["a\u{0}"], nil, 400), (nil, [""], nil, 400),
+            (nil, (0...50).map { "s\($0)" }, nil, 400),
+        ] as [([String]?, [String]?, [String]?, Int)])
+    func `stations are no more than the asker's`(holds: [String]?, asks: [String]?, granted: [String]?, status: Int) {
+        let asker = Self.asker("*", stations: holds.map(Set.init))
+        var stations: [String]?
+        let refusal = Self.status { () throws(APIFailure) in
+            let grant = try Self.grant(asker, scope: nil, stations: asks)
+            stations = grant.stations
+            return grant
+        }
+        #expect(refusal == status)
+        #expect(stations == granted)
+    }
+
+    @Test(arguments: [(nil, 0), (1, 0), (60, 0), (0, 400), (-1, 400), (61, 400), (Int.max, 400)])
+    func `a lifetime has bounds`(seconds: Int?, status: Int) {
+        #expect(
+            Self.status { () throws(APIFailure) in try Self.grant(Self.asker("*"), scope: nil, seconds: seconds) }
+                == status)
+    }
+
+    @Test(
+        arguments: [
+            ("", false), ("a", true), (String(repeating: "a", count: 200), true),
+            (String(repeating: "a", count: 201), false), ("a" + String(repeating: "\u{301}", count: 200), false),
+            ("line\nbreak", false), ("nul\u{0}", false), ("delete\u{7F}", false), ("next\u{85}line", false),
+            ("\u{1F399} Zo\u{EB}", true),
+        ])
+    func `a name is bounded text`(name: String, isTaken: Bool) {
+        #expect(((try? name.requireName(field: "name")) != nil) == isTaken)
+    }
+}
