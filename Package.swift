@@ -147,8 +147,7 @@ let package = Package(
             "Documents",
             [
                 "Auth", "Bus", "CameraEvents", "Database", "Dialects", "DomainService", "Events", "Gateway",
-                "OBSBridge",
-                "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
+                "OBSBridge", "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
             ]),
         tests(
             "Integration",
