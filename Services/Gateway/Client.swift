@@ -19,6 +19,8 @@ final class Client: Identifiable {
     var session: any DialectSession
     /// Who it is, as far as a subscription has told.
     var principal: Principal?
+    /// Everybody whose credential was verified on this connection, by the credential's id: one revoked ends it.
+    private(set) var verified: [String: Principal] = [:]
     var limiter: RateLimiter?
     var keys: Set<FilterKey> = []
     var seats: [Seat] = []
@@ -44,9 +46,12 @@ final class Client: Identifiable {
         self.profile = dialect.profile
         self.request = arrival.request
         self.principal = arrival.principal
+        self.verified = arrival.principal.map { [$0.credentialID: $0] } ?? [:]
         self.session = dialect.makeSession(arrival.request, principal: arrival.principal)
         self.limiter = dialect.profile.messageRate.map { RateLimiter($0, at: .now) }
     }
+
+    func note(_ principal: Principal) { self.verified[principal.credentialID] = principal }
 
     var description: ClientDescription {
         ClientDescription(

@@ -31,7 +31,7 @@ final class Edge: Sendable {
                 name: "loop-\(number)", mailboxCapacity: Self.mailboxMax, logger: logger
             ) {
                 EdgeHandler(census: census, enquiries: enquiries, logger: logger) { message in
-                    _ = own.withLockedValue { $0 }?.post(message)
+                    own.withLockedValue { $0 }?.postAnswer(message)
                 }
             }
             own.withLockedValue { $0 = loop }

@@ -63,7 +63,10 @@ final class EdgeHandler: LoopHandler {
             case .adopt(let arrival): self.adopt(arrival)
             case .events(let events): self.deliver(events, now)
             case .verified(let id, let result):
-                self.resume(id) { client, now in client.session.verified(result, at: now) }
+                self.resume(id) { client, now in
+                    if case .success(let principal) = result { client.note(principal) }
+                    return client.session.verified(result, at: now)
+                }
             case .called(let id, let result):
                 self.resume(id) { client, now in client.session.called(result, at: now) }
             case .drain: self.drain()
@@ -266,8 +269,9 @@ final class EdgeHandler: LoopHandler {
     private func revoke(_ event: Event) {
         // `try?`: one that we cannot read names nobody.
         guard let revoked = try? event.payload(as: CredentialRevoked.self) else { return }
-        for client in self.clients.values where client.principal.map(revoked.concerns) ?? false {
-            client.connection.close(code: Closing.tokenRevoked.code, reason: Closing.tokenRevoked.reason)
+        for client in self.clients.values where client.verified.values.contains(where: revoked.concerns) {
+            let closing = client.profile.revokedClose
+            client.connection.close(code: closing.code, reason: closing.reason)
         }
     }
 
@@ -311,8 +315,4 @@ final class EdgeHandler: LoopHandler {
         connection.send(range)
         client.delivered += 1
     }
-}
-
-extension Closing {
-    fileprivate static let tokenRevoked = Closing(1008, "token revoked")
 }

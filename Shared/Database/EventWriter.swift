@@ -272,7 +272,7 @@ public final class EventWriter: Service, Sendable {
             self.eventCounter.increment(by: batch.events.count)
             await self.publish(batch.events)
         }
-        self.commitTimer.recordNanoseconds((ContinuousClock.now - start).milliseconds * 1_000_000)
+        self.commitTimer.recordNanoseconds(Int64((ContinuousClock.now - start) / .nanoseconds(1)))
         for job in batch.survivors { job.finish(nil) }
     }
 

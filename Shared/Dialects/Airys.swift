@@ -5,7 +5,7 @@ public struct Airys: Dialect {
     public let profile = DialectProfile(
         name: .airys, paths: ["/v1/stream"], listener: 4, ownsRoot: false, messageBytesMax: Self.messageBytesMax,
         messageRate: RateLimit(burst: 100, perSecond: 50), pingInterval: .seconds(30), silenceMax: .seconds(90),
-        silenceClose: nil)
+        silenceClose: nil, revokedClose: Closing(4401, "authentication failed"))
 
     public init() {}
 

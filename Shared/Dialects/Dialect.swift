@@ -63,6 +63,8 @@ public struct DialectProfile: Sendable {
     public var drainRefusal: HTTPRefusal
     /// The answer to an upgrade whose credential nobody can verify now.
     public var unverifiedRefusal: HTTPRefusal
+    /// What a connection is closed with when its credential is revoked.
+    public var revokedClose: Closing
 
     public init(
         name: DialectName, paths: [String], listener: Int, ownsRoot: Bool, messageBytesMax: Int,
@@ -70,7 +72,7 @@ public struct DialectProfile: Sendable {
         pingInterval: Duration, silenceMax: Duration, silenceClose: Closing?, beatInterval: Duration? = nil,
         connectionsMax: Int? = nil, connectionsRefusal: HTTPRefusal = .unavailable, attemptRate: RateLimit? = nil,
         attemptRefusal: HTTPRefusal = .tooManyAttempts, drainRefusal: HTTPRefusal = .unavailable,
-        unverifiedRefusal: HTTPRefusal = .unavailable
+        unverifiedRefusal: HTTPRefusal = .unavailable, revokedClose: Closing = .tokenRevoked
     ) {
         self.name = name
         self.paths = paths
@@ -88,6 +90,7 @@ public struct DialectProfile: Sendable {
         self.attemptRefusal = attemptRefusal
         self.drainRefusal = drainRefusal
         self.unverifiedRefusal = unverifiedRefusal
+        self.revokedClose = revokedClose
     }
 }
 
@@ -104,6 +107,7 @@ public struct Closing: Sendable, Hashable {
     public static let goingAway = Closing(1001, "going away")
     public static let unsupportedData = Closing(1003, "text frames only")
     public static let tokenExpired = Closing(1008, "token expired")
+    public static let tokenRevoked = Closing(1008, "token revoked")
     public static let tooSlow = Closing(1008, "too slow")
     public static let tooBig = Closing(1009, "message too big")
     public static let internalError = Closing(1011, "internal error")

@@ -5,7 +5,9 @@ public struct Wave: Dialect {
     public let profile = DialectProfile(
         name: .wave, paths: ["/v1/streams"], listener: 2, ownsRoot: false, messageBytesMax: 64 * 1024, messageRate: nil,
         pingInterval: .seconds(30), silenceMax: .seconds(90), silenceClose: nil, beatInterval: .seconds(30),
-        connectionsRefusal: Self.refusal, drainRefusal: Self.refusal, unverifiedRefusal: Self.refusal)
+        connectionsRefusal: Self.refusal, drainRefusal: Self.refusal, unverifiedRefusal: Self.refusal,
+        // Clients come back on every code but 1000 and this one (contract §8).
+        revokedClose: Closing(4401, "Invalid Auth"))
 
     public init() {}
 

@@ -20,9 +20,16 @@ public final class Mailbox<Item: Sendable>: Sendable {
 
     /// Puts an item in and wakes the owner. `false`: full or closed, the item was not taken.
     @discardableResult
-    public func post(_ item: Item) -> Bool {
+    public func post(_ item: Item) -> Bool { self.post(item, within: self.capacity) }
+
+    /// Puts an item in that is taken even when the mailbox is full: an answer that somebody waits for, of which there are only as
+    /// many as there were questions.
+    @discardableResult
+    public func postAnswer(_ item: Item) -> Bool { self.post(item, within: .max) }
+
+    private func post(_ item: Item, within capacity: Int) -> Bool {
         let (taken, first) = self.state.withLockedValue { state -> (Bool, Bool) in
-            guard !state.isClosed, state.items.count < self.capacity else {
+            guard !state.isClosed, state.items.count < capacity else {
                 state.refused += 1
                 return (false, false)
             }

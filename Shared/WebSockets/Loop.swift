@@ -31,6 +31,11 @@ public final class Loop<Handler: LoopHandler>: Sendable {
         self.mailbox.post(message)
     }
 
+    /// Gives the handler a message that is taken even when the mailbox is full: an answer that a connection waits for.
+    public func postAnswer(_ message: Handler.Message) {
+        self.mailbox.postAnswer(message)
+    }
+
     /// How many messages wait, and how many were refused since the start.
     public var mailboxDepth: Int { self.mailbox.count }
     public var mailboxRefused: UInt64 { self.mailbox.refused }
