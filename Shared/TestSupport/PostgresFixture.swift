@@ -61,7 +61,7 @@ public final class PostgresFixture: Sendable {
     public func start() async throws {
         let script = """
             trap '' INT TERM HUP
-            "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c max_connections=200 > "$2/log" 2>&1 &
+            "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c max_connections=600 > "$2/log" 2>&1 &
             server=$!
             read -r line
             kill -INT "$server"

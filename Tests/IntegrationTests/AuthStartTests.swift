@@ -98,7 +98,7 @@ struct AuthStartTests {
             try await first.waitUntilReady(.auth)
             try second.start(.auth)
             try await Suite.eventually("the second answers") {
-                await second.readiness(port: second.port(.auth))["database"] == false
+                await second.readiness(port: second.port(.auth))["writer"] == false
             }
             let owner = try files.set(owner: "1")
             let refused = try await second.request("POST", .auth, "/v1/tokens", ["type": "apikey"], token: owner)

@@ -55,6 +55,7 @@ struct OneDoorTests {
         func down() async throws {
             #expect(try await self.run("down").status == 0)
             try? FileManager.default.removeItem(at: self.home)
+            FreePorts.release(self.base)
         }
     }
 

@@ -55,6 +55,8 @@ final class Suite: Sendable {
         self.environment = ProcessInfo.processInfo.environment.merging(
             [
                 "DATABASE_URL": databaseURL, "PORTS_BASE": "\(self.base)", "LOG_LEVEL": "debug",
+                // Many suites share one cluster.
+                "DATABASE_CONNECTIONS": "2",
                 "AUTH_OWNER_KEY_FILE": self.home.appending(path: "owner.key").path,
                 "AUTH_SECRETS_KEY_FILE": self.home.appending(path: "secrets.key").path,
             ]
@@ -130,6 +132,7 @@ final class Suite: Sendable {
             Issue.record("\(name) did not end after SIGTERM")
         }
         try? FileManager.default.removeItem(at: self.home)
+        FreePorts.release(self.base)
     }
 
     func log(_ name: String) -> String {
@@ -243,18 +246,18 @@ final class Suite: Sendable {
 enum FreePorts {
     private static let taken = NIOLockedValueBox<Set<Int>>([])
 
-    /// The first of 400 ports: four gateways' worth.
+    /// The first of 400 ports: four gateways' worth. Tests of the libraries have the ports from 20000 on.
     static func block() throws -> Int {
-        for _ in 0..<200 {
-            let base = Int.random(in: 20...80) * 400
-            guard base >= 8000, base + 400 < 32_768, self.taken.withLockedValue({ $0.insert(base).inserted }) else {
-                continue
-            }
+        for base in stride(from: 8000, to: 20_000, by: 400).shuffled() {
+            guard self.taken.withLockedValue({ $0.insert(base).inserted }) else { continue }
             let used = [0, 1, 2, 3, 4, 10] + stride(from: 20, through: 70, by: 10).flatMap { [$0, $0 + 1, $0 + 2] }
             if used.allSatisfy({ self.isFree(base + $0) && self.isFree(base + 100 + $0) }) { return base }
+            self.release(base)
         }
         throw Suite.Failure(description: "no free ports")
     }
+
+    static func release(_ base: Int) { self.taken.withLockedValue { _ = $0.remove(base) } }
 
     private static func isFree(_ port: Int) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
