@@ -60,69 +60,73 @@ struct OneDoorTests {
     }
 
     @Test func `up, status, token, a service killed and brought back, down`() async throws {
-        let door = try Door()
-        let up = try await door.run("up", "--detach")
-        #expect(up.status == 0, "\(up.output)")
-        #expect(up.output.contains("Try next"))
-        let status = try await door.run("status")
-        #expect(status.status == 0, "\(status.output)")
-
-        for type in ["jwt", "oauth2", "apikey"] {
-            let token = try await door.run("token", "--type", type, "--scope", "radio:read", "--ttl", "1m")
-            #expect(token.status == 0)
-            let words = token.output.split(whereSeparator: \.isWhitespace)
-            #expect(words.count == 1, "a credential and nothing else: \(token.output)")
-            let client = try await WebSocketClient.connect(
-                port: door.base + 3, path: "/api/v1/events?token=\(words.first ?? "")")
-            try await client.close()
-        }
-        #expect(try await door.run("token", "--type", "nonsense").status == 2)
-
-        let killed = try door.pid("camera-events")
-        kill(killed, SIGKILL)
-        try await Suite.eventually("status shows the dead service", within: .seconds(10)) {
+        try await Turnstile.pass {
+            let door = try Door()
+            let up = try await door.run("up", "--detach")
+            #expect(up.status == 0, "\(up.output)")
+            #expect(up.output.contains("Try next"))
             let status = try await door.run("status")
-            return status.status != 0 && status.output.contains("camera-events")
-        }
-        let others = try ["auth", "gateway", "obs-bridge"].map { try door.pid($0) }
-        #expect(try await door.run("up", "--detach").status == 0)
-        #expect(try door.pid("camera-events") != killed)
-        #expect(try ["auth", "gateway", "obs-bridge"].map { try door.pid($0) } == others)
-        #expect(try await door.run("status").status == 0)
+            #expect(status.status == 0, "\(status.output)")
 
-        let modes = try FileManager.default.attributesOfItem(atPath: door.home.appending(path: "owner.key").path)
-        #expect(modes[.posixPermissions] as? Int == 0o600)
-        try await door.down()
+            for type in ["jwt", "oauth2", "apikey"] {
+                let token = try await door.run("token", "--type", type, "--scope", "radio:read", "--ttl", "1m")
+                #expect(token.status == 0)
+                let words = token.output.split(whereSeparator: \.isWhitespace)
+                #expect(words.count == 1, "a credential and nothing else: \(token.output)")
+                let client = try await WebSocketClient.connect(
+                    port: door.base + 3, path: "/api/v1/events?token=\(words.first ?? "")")
+                try await client.close()
+            }
+            #expect(try await door.run("token", "--type", "nonsense").status == 2)
+
+            let killed = try door.pid("camera-events")
+            kill(killed, SIGKILL)
+            try await Suite.eventually("status shows the dead service", within: .seconds(10)) {
+                let status = try await door.run("status")
+                return status.status != 0 && status.output.contains("camera-events")
+            }
+            let others = try ["auth", "gateway", "obs-bridge"].map { try door.pid($0) }
+            #expect(try await door.run("up", "--detach").status == 0)
+            #expect(try door.pid("camera-events") != killed)
+            #expect(try ["auth", "gateway", "obs-bridge"].map { try door.pid($0) } == others)
+            #expect(try await door.run("status").status == 0)
+
+            let modes = try FileManager.default.attributesOfItem(atPath: door.home.appending(path: "owner.key").path)
+            #expect(modes[.posixPermissions] as? Int == 0o600)
+            try await door.down()
+        }
     }
 
     @Test func `with two gateways behind HAProxy, clients of either get the same events`() async throws {
-        let door = try Door()
-        let up = try await door.run("up", "--detach", "--gateways", "2")
-        #expect(up.status == 0, "\(up.output)")
-        // HAProxy spreads connections; both replicas get some of these.
-        var clients: [WebSocketClient] = []
-        for _ in 0..<6 {
-            let client = try await WebSocketClient.connect(port: door.base, path: "/")
-            try await client.send(["action": "subscribe", "events": ["sources:*"]])
-            _ = try await client.next { $0["event"] == "subscription:confirmed" }
-            clients.append(client)
+        try await Turnstile.pass {
+            let door = try Door()
+            let up = try await door.run("up", "--detach", "--gateways", "2")
+            #expect(up.status == 0, "\(up.output)")
+            // HAProxy spreads connections; both replicas get some of these.
+            var clients: [WebSocketClient] = []
+            for _ in 0..<6 {
+                let client = try await WebSocketClient.connect(port: door.base, path: "/")
+                try await client.send(["action": "subscribe", "events": ["sources:*"]])
+                _ = try await client.next { $0["event"] == "subscription:confirmed" }
+                clients.append(client)
+            }
+            for port in [door.base + 110, door.base + 210] {
+                let answer = try await HTTPClient.request("GET", port: port, path: "/connections")
+                let connections = JSON(parsing: answer.body)?["connections"]?.array ?? []
+                #expect(!connections.isEmpty, "no client on the gateway at port \(port)")
+            }
+            // At the same origin as the WebSocket, as the original has it.
+            let created = try await HTTPClient.request(
+                "POST", port: door.base, path: "/api/sources", headers: [("Content-Type", "application/json")],
+                body: Array(#"{"name":"Alert","url":"https://example.com","width":800,"height":600}"#.utf8))
+            #expect(created.status == 201)
+            var ids: Set<String> = []
+            for client in clients {
+                let event = try await client.next { $0["event"] == "sources:create" }
+                ids.insert(event["id"]?.string ?? "")
+            }
+            #expect(ids.count == 1)
+            try await door.down()
         }
-        for port in [door.base + 110, door.base + 210] {
-            let answer = try await HTTPClient.request("GET", port: port, path: "/connections")
-            let connections = JSON(parsing: answer.body)?["connections"]?.array ?? []
-            #expect(!connections.isEmpty, "no client on the gateway at port \(port)")
-        }
-        // At the same origin as the WebSocket, as the original has it.
-        let created = try await HTTPClient.request(
-            "POST", port: door.base, path: "/api/sources", headers: [("Content-Type", "application/json")],
-            body: Array(#"{"name":"Alert","url":"https://example.com","width":800,"height":600}"#.utf8))
-        #expect(created.status == 201)
-        var ids: Set<String> = []
-        for client in clients {
-            let event = try await client.next { $0["event"] == "sources:create" }
-            ids.insert(event["id"]?.string ?? "")
-        }
-        #expect(ids.count == 1)
-        try await door.down()
     }
 }

@@ -40,8 +40,10 @@ final class Suite: Sendable {
             }
             await suite.stop()
         }
-        if let databaseURL { return try await run(databaseURL) }
-        try await PostgresFixture.withDatabase(run)
+        try await Turnstile.pass {
+            if let databaseURL { return try await run(databaseURL) }
+            try await PostgresFixture.withDatabase(run)
+        }
     }
 
     init(databaseURL: String, environment: [String: String] = [:]) throws {
