@@ -4,6 +4,7 @@ import FoundationEssentials
 import JWTKit
 import Logging
 import NIOConcurrencyHelpers
+import TestSupport
 import Testing
 
 @testable import Access

@@ -1,6 +1,7 @@
 import Events
 import NIOConcurrencyHelpers
 import ServiceLifecycle
+import TestSupport
 import Testing
 
 @testable import Bus

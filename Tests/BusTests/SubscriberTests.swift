@@ -1,6 +1,7 @@
 import Events
 import Glibc
 import NIOConcurrencyHelpers
+import TestSupport
 import Testing
 
 @testable import Bus
