@@ -39,7 +39,8 @@ public struct AuthenticationMiddleware: RouterMiddleware {
                 throw APIFailure(
                     .unauthorized, "Unauthorized", headers: [.wwwAuthenticate: "Bearer error=\"invalid_token\""])
             }
-        case .none where TrustedProxies.isLoopback(context.clientAddress): context.principal = self.anonymous
+        case .none where TrustedProxies.isLoopback(context.clientAddress) && !Self.isForeignPage(request):
+            context.principal = self.anonymous
         case .none, .foreign: break
         }
         return try await next(request, context)
@@ -58,6 +59,17 @@ public struct AuthenticationMiddleware: RouterMiddleware {
         let words = header.split(separator: " ", maxSplits: 1)
         guard words.first?.lowercased() == "bearer" else { return .foreign }
         return .token(words.count == 2 ? String(words[1]) : "")
+    }
+
+    /// A page of some other site in a browser on this machine, which would write with the anonymous principal's rights. A browser
+    /// names the page's origin with everything but a plain read.
+    private static func isForeignPage(_ request: Request) -> Bool {
+        guard let name = HTTPField.Name("Origin"), let origin = request.headers[name] else { return false }
+        guard let scheme = ["http://", "https://"].first(where: origin.hasPrefix) else { return true }
+        let authority = origin.dropFirst(scheme.count)
+        let host =
+            authority.hasPrefix("[") ? authority.prefix { $0 != "]" }.dropFirst() : authority.prefix { $0 != ":" }
+        return host != "localhost" && !TrustedProxies.isLoopback(String(host))
     }
 
     private static func forwardedFor(_ request: Request) -> String? {

@@ -19,6 +19,10 @@ public struct TrustedProxies: Sendable {
     }
 
     public static func isLoopback(_ address: String) -> Bool {
-        address == "::1" || address.hasPrefix("127.") || address.hasPrefix("::ffff:127.")
+        if address == "::1" { return true }
+        let version4 = address.hasPrefix("::ffff:") ? address.dropFirst(7) : address[...]
+        // A name such as 127.0.0.1.example.com begins like an address.
+        return version4.hasPrefix("127.")
+            && version4.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (48...57).contains($0) }
     }
 }

@@ -9,6 +9,26 @@ struct AnonymousTests {
     private static let categories: Set<String> = ["sources", "scenes", "obs", "performance", "system"]
     private static let trust = ["HTTP_TRUSTED_PROXIES": "127.0.0.1"]
 
+    @Test func `a page of another site is nobody, one of this machine is not`() async throws {
+        try await Suite.with([.obsBridge], gateways: 0) { suite in
+            for origin in [
+                "https://evil.example", "null", "http://localhost.evil.example", "http://127.0.0.1.evil.example",
+            ] {
+                let answer = try await suite.request(
+                    "POST", .obsBridge, "/api/sources", .donations, headers: [("Origin", origin)])
+                #expect(answer.status == 401, "\(origin)")
+            }
+            for (number, origin) in ["http://localhost:8080", "http://127.0.0.1", "https://[::1]:3000"].enumerated() {
+                let source: JSON = [
+                    "name": .string("source \(number)"), "url": "https://example.com", "width": 8, "height": 6,
+                ]
+                let answer = try await suite.request(
+                    "POST", .obsBridge, "/api/sources", source, headers: [("Origin", origin)])
+                #expect(answer.status == 201, "\(origin)")
+            }
+        }
+    }
+
     @Test func `whom a trusted proxy says to be elsewhere is nobody`() async throws {
         try await Suite.with([.auth, .obsBridge, .performanceMonitor], environment: Self.trust) { suite in
             let api = SourcesClient(suite)
