@@ -9,7 +9,7 @@ public enum HTTPClient {
 
     public static func request(
         _ method: String, host: String = "127.0.0.1", port: Int, path: String, headers: [(String, String)] = [],
-        body: [UInt8] = [], within time: Duration = .seconds(10)
+        body: [UInt8] = [], within time: Duration = .seconds(30)
     ) async throws -> Answer {
         let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         let (channel, answer) = try await bootstrap.connect(host: host, port: port) { channel in

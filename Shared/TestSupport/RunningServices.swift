@@ -30,7 +30,7 @@ public struct DidNotHappen: Error {
 }
 
 /// Waits for a condition. Throws `DidNotHappen` when it does not come.
-public func eventually(within limit: Duration = .seconds(10), _ condition: () -> Bool) async throws {
+public func eventually(within limit: Duration = .seconds(30), _ condition: () -> Bool) async throws {
     let deadline = ContinuousClock.now + limit
     while !condition() {
         guard ContinuousClock.now < deadline else { throw DidNotHappen(limit: limit) }

@@ -64,21 +64,21 @@ public struct WebSocketClient: Sendable {
     }
 
     /// The next text or binary message.
-    public func nextText(within time: Duration = .seconds(5)) async throws -> String {
+    public func nextText(within time: Duration = .seconds(30)) async throws -> String {
         try await self.channel.eventLoop.flatSubmit { self.state.value.nextText(within: TimeAmount(time)) }.get()
     }
 
     /// The payload of the next PONG.
-    public func nextPong(within time: Duration = .seconds(5)) async throws -> [UInt8] {
+    public func nextPong(within time: Duration = .seconds(30)) async throws -> [UInt8] {
         try await self.channel.eventLoop.flatSubmit { self.state.value.nextPong(within: TimeAmount(time)) }.get()
     }
 
     /// The code of the server's CLOSE frame (1005: without one), 1006 if TCP ended without a CLOSE frame.
-    public func closeCode(within time: Duration = .seconds(5)) async throws -> UInt16 {
+    public func closeCode(within time: Duration = .seconds(30)) async throws -> UInt16 {
         try await self.closing(within: time).code
     }
 
-    public func closing(within time: Duration = .seconds(5)) async throws -> (code: UInt16, reason: String) {
+    public func closing(within time: Duration = .seconds(30)) async throws -> (code: UInt16, reason: String) {
         try await self.channel.eventLoop.flatSubmit { self.state.value.closing(within: TimeAmount(time)) }.get()
     }
 

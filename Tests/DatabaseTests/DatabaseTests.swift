@@ -156,7 +156,8 @@ struct DatabaseTests {
             }
             let start = ContinuousClock.now
             try await eventually("a new connection") { (try? await database.query("SELECT 1")) != nil }
-            #expect(ContinuousClock.now - start < .seconds(5))
+            // The statement itself would have taken 9 s.
+            #expect(ContinuousClock.now - start < .milliseconds(8500))
         }
     }
 
@@ -177,7 +178,8 @@ struct DatabaseTests {
 
     @Test func `a database that stops is unavailable, and comes back by itself`() async throws {
         try await PostgresFixture.with { fixture in
-            let database = Database(DatabaseConfiguration(url: fixture.url, schema: "test"), logger: quiet)
+            let configuration = DatabaseConfiguration(url: fixture.url, schema: "test", waitMax: .seconds(60))
+            let database = Database(configuration, logger: quiet)
             try await running([{ try await database.run() }]) {
                 try await eventually("ready") { database.isReady }
                 try await fixture.stop()
@@ -185,7 +187,8 @@ struct DatabaseTests {
                 let start = ContinuousClock.now
                 let error = await #expect(throws: DatabaseError.self) { try await database.query("SELECT 1") }
                 #expect(error?.isUnavailable == true)
-                #expect(ContinuousClock.now - start < .seconds(2))
+                // At once, not when its patience ends.
+                #expect(ContinuousClock.now - start < .seconds(30))
                 try await fixture.start()
                 try await eventually("ready again") { database.isReady }
                 #expect(try await database.query("SELECT 1").count == 1)

@@ -85,7 +85,7 @@ struct AuthTests {
             for token in [key, opaque] {
                 #expect(try await suite.request("GET", .auth, "/v1/auth/keys", token: token).status == 401)
                 // Remembered for 30 s, but for the event.
-                try await Suite.eventually("the others forget it", within: .seconds(5)) {
+                try await Suite.eventually("the others forget it", within: .seconds(15)) {
                     let (service, gateway) = (
                         try await Self.streams(suite, token), try await Self.isWelcome(suite, token)
                     )

@@ -154,7 +154,7 @@ final class Suite: Sendable {
     // MARK: waiting
 
     static func eventually(
-        _ what: String, within time: Duration = .seconds(10), _ condition: () async throws -> Bool
+        _ what: String, within time: Duration = .seconds(30), _ condition: () async throws -> Bool
     ) async throws {
         let deadline = ContinuousClock.now + time
         while ContinuousClock.now < deadline {
@@ -165,7 +165,7 @@ final class Suite: Sendable {
     }
 
     /// Waits until a service has everything that it needs, but for services that were not started.
-    func waitUntilReady(_ service: ServiceName, within time: Duration = .seconds(20)) async throws {
+    func waitUntilReady(_ service: ServiceName, within time: Duration = .seconds(60)) async throws {
         let absent = ServiceName.publishers.filter { !self.isRunning($0.rawValue) }.map { "bus.\($0.rawValue)" }
         do {
             try await Self.eventually("\(service.rawValue) is ready", within: time) {
@@ -185,7 +185,7 @@ final class Suite: Sendable {
 
     func waitUntilGatewayHears(_ services: [ServiceName], _ number: Int = 0) async throws {
         do {
-            try await Self.eventually("gateway \(number) hears \(services)", within: .seconds(20)) {
+            try await Self.eventually("gateway \(number) hears \(services)", within: .seconds(60)) {
                 let dependencies = await self.readiness(port: self.operatorsPort(gateway: number))
                 let keys = !services.contains(.auth) || dependencies["auth-keys"] == true
                 return !dependencies.isEmpty && keys
@@ -281,14 +281,14 @@ enum FreePorts {
 
 extension WebSocketClient {
     /// The next message as JSON.
-    func next(within time: Duration = .seconds(10)) async throws -> JSON {
+    func next(within time: Duration = .seconds(30)) async throws -> JSON {
         let text = try await self.nextText(within: time)
         guard let json = JSON(parsing: Array(text.utf8)) else { throw Suite.Failure(description: "not JSON: \(text)") }
         return json
     }
 
     /// The next message that fits; others are passed over.
-    func next(within time: Duration = .seconds(10), where fits: (JSON) -> Bool) async throws -> JSON {
+    func next(within time: Duration = .seconds(30), where fits: (JSON) -> Bool) async throws -> JSON {
         let deadline = ContinuousClock.now + time
         while true {
             let json = try await self.next(within: max(.milliseconds(1), deadline - .now))

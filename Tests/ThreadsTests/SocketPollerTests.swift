@@ -65,7 +65,6 @@ private struct Pair: Sendable {
         let start = ContinuousClock.now
         #expect(await self.poller.wait(for: pair.near, .readable, timeout: .milliseconds(100)) == .timedOut)
         #expect(ContinuousClock.now - start >= .milliseconds(100))
-        #expect(ContinuousClock.now - start < .seconds(3))
         // What comes later does not disturb the next wait.
         pair.send()
         #expect(await self.poller.wait(for: pair.near, .readable, timeout: .seconds(10)) == .ready)
