@@ -94,23 +94,27 @@ struct AuthStartTests {
         try await PostgresFixture.withDatabase { url in
             let first = try Suite(databaseURL: url, environment: files.environment)
             let second = try Suite(databaseURL: url, environment: files.environment)
-            try first.start(.auth)
-            try await first.waitUntilReady(.auth)
-            try second.start(.auth)
-            try await Suite.eventually("the second answers") {
-                await second.readiness(port: second.port(.auth))["writer"] == false
+            try await first.use {
+                try await second.use {
+                    try first.start(.auth)
+                    try await first.waitUntilReady(.auth)
+                    try second.start(.auth)
+                    try await Suite.eventually("the second answers") {
+                        await second.readiness(port: second.port(.auth))["writer"] == false
+                    }
+                    let owner = try files.set(owner: "1")
+                    let refused = try await second.request(
+                        "POST", .auth, "/v1/tokens", ["type": "apikey"], token: owner)
+                    #expect(refused.status == 503 && refused.body["error"]?["code"] == "SERVICE_UNAVAILABLE")
+                    let jwks = try await first.request("GET", .auth, "/.well-known/jwks.json").body
+                    try await first.kill9(.auth)
+                    try await second.waitUntilReady(.auth)
+                    #expect(try await second.request("GET", .auth, "/.well-known/jwks.json").body == jwks)
+                    #expect(
+                        try await second.request("POST", .auth, "/v1/tokens", ["type": "apikey"], token: owner).status
+                            == 201)
+                }
             }
-            let owner = try files.set(owner: "1")
-            let refused = try await second.request("POST", .auth, "/v1/tokens", ["type": "apikey"], token: owner)
-            #expect(refused.status == 503 && refused.body["error"]?["code"] == "SERVICE_UNAVAILABLE")
-            let jwks = try await first.request("GET", .auth, "/.well-known/jwks.json").body
-            try await first.kill9(.auth)
-            try await second.waitUntilReady(.auth)
-            #expect(try await second.request("GET", .auth, "/.well-known/jwks.json").body == jwks)
-            #expect(
-                try await second.request("POST", .auth, "/v1/tokens", ["type": "apikey"], token: owner).status == 201)
-            await first.stop()
-            await second.stop()
         }
     }
 }

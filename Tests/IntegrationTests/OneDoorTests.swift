@@ -52,6 +52,21 @@ struct OneDoorTests {
             return try #require(text.split(separator: " ").first.flatMap { Int32($0) })
         }
 
+        /// Brings an installation down after the body, however it ends.
+        static func with(_ body: (Door) async throws -> Void) async throws {
+            try await Turnstile.pass {
+                let door = try Door()
+                do {
+                    try await body(door)
+                } catch {
+                    // `try?`: the first error is the one to report.
+                    try? await door.down()
+                    throw error
+                }
+                try await door.down()
+            }
+        }
+
         func down() async throws {
             #expect(try await self.run("down").status == 0)
             try? FileManager.default.removeItem(at: self.home)
@@ -60,8 +75,7 @@ struct OneDoorTests {
     }
 
     @Test func `up, status, token, a service killed and brought back, down`() async throws {
-        try await Turnstile.pass {
-            let door = try Door()
+        try await Door.with { door in
             let up = try await door.run("up", "--detach")
             #expect(up.status == 0, "\(up.output)")
             #expect(up.output.contains("Try next"))
@@ -93,13 +107,11 @@ struct OneDoorTests {
 
             let modes = try FileManager.default.attributesOfItem(atPath: door.home.appending(path: "owner.key").path)
             #expect(modes[.posixPermissions] as? Int == 0o600)
-            try await door.down()
         }
     }
 
     @Test func `with two gateways behind HAProxy, clients of either get the same events`() async throws {
-        try await Turnstile.pass {
-            let door = try Door()
+        try await Door.with { door in
             let up = try await door.run("up", "--detach", "--gateways", "2")
             #expect(up.status == 0, "\(up.output)")
             // HAProxy spreads connections; both replicas get some of these.
@@ -126,7 +138,6 @@ struct OneDoorTests {
                 ids.insert(event["id"]?.string ?? "")
             }
             #expect(ids.count == 1)
-            try await door.down()
         }
     }
 }

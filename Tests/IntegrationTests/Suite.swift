@@ -28,17 +28,13 @@ final class Suite: Sendable {
     ) async throws {
         func run(_ url: String) async throws {
             let suite = try Suite(databaseURL: url, environment: environment)
-            do {
+            try await suite.use {
                 for service in services { try suite.start(service) }
                 for number in 0..<gateways { try suite.startGateway(number) }
                 for service in services { try await suite.waitUntilReady(service) }
                 for number in 0..<gateways { try await suite.waitUntilGatewayHears(services, number) }
                 try await body(suite)
-            } catch {
-                await suite.stop()
-                throw error
             }
-            await suite.stop()
         }
         try await Turnstile.pass {
             if let databaseURL { return try await run(databaseURL) }
@@ -67,6 +63,17 @@ final class Suite: Sendable {
 
     private static func hex(_ digits: Int) -> String {
         String((0..<digits).compactMap { _ in "0123456789abcdef".randomElement() })
+    }
+
+    /// Ends the processes after the body, however it ends.
+    func use(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch {
+            await self.stop()
+            throw error
+        }
+        await self.stop()
     }
 
     // MARK: processes
