@@ -49,7 +49,10 @@ public struct DomainService {
         self.http = try HTTPConfig(config, service: name.rawValue, offset: name.portOffset)
         self.publisher = publisher
         self.database = Database(databaseConfig, migrations: EventLog.migrations + migrations, logger: process.logger)
-        self.writer = EventWriter(database: self.database, publisher: name, logger: process.logger) { events in
+        let logConfig = try EventLogConfig(config)
+        self.writer = EventWriter(
+            database: self.database, publisher: name, retention: logConfig.retention, logger: process.logger
+        ) { events in
             await publisher.publish(events)
         }
         self.log = EventLog(self.database, publisher: name)

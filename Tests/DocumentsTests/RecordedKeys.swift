@@ -50,6 +50,7 @@ struct RecordedKeys {
         _ = BusConfig(config, portsBase: try config.portsBase())
         _ = TrustedProxies(config)
         _ = try DatabaseConfiguration(config, schema: "unused")
+        _ = try EventLogConfig(config)
         _ = try GatewayConfig(config, loops: nil)
         _ = try AuthConfig(config)
         _ = try OBSBridgeConfig(config)
