@@ -18,6 +18,10 @@ struct Auth {
                         name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self)),
                     Migration(
                         name: "0002-stations", sql: String(decoding: PackageResources._002_stations_sql, as: UTF8.self)),
+                    Migration(
+                        name: "0003-accounts", sql: String(decoding: PackageResources._003_accounts_sql, as: UTF8.self)),
+                    Migration(
+                        name: "0004-audit", sql: String(decoding: PackageResources._004_audit_sql, as: UTF8.self)),
                 ],
                 openAPI: PackageResources.openapi_yaml,
                 authenticate: { database in Credentials(database: database, keys: keys).verify },

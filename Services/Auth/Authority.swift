@@ -34,10 +34,10 @@ extension EventWriter {
             }
         }
 
-        fileprivate var kind: String {
+        fileprivate var kind: CredentialRevoked.Kind {
             switch self {
-            case .apiKeys: "apikey"
-            case .clients: "client"
+            case .apiKeys: .apiKey
+            case .clients: .client
             }
         }
     }
@@ -53,8 +53,8 @@ extension EventWriter {
                 WHERE id = \(id) AND revoked_at IS NULL AND \(authority.covers) RETURNING tenant
                 """)
             for row in rows {
-                let event = CredentialRevoked(kind: what.kind, id: id)
-                mutation.emit(Event(event, tenant: try row.decode("tenant"), publisher: .auth))
+                try await mutation.revoke(
+                    CredentialRevoked(kind: what.kind, id: id), tenant: try row.decode("tenant"))
             }
             return !rows.isEmpty
         }

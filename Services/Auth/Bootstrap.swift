@@ -83,8 +83,11 @@ struct Bootstrap: Service {
             RETURNING id
             """)
         for row in replaced {
-            let event = CredentialRevoked(kind: "apikey", id: try row.decode("id"))
-            mutation.emit(Event(event, tenant: Principal.defaultTenant, publisher: .auth))
+            let id = try row.decode("id", as: String.self)
+            try await mutation.revoke(CredentialRevoked(kind: .apiKey, id: id), tenant: Principal.defaultTenant)
+            try await mutation.audit(
+                AuditEntry(
+                    "key.revoke", tenant: Principal.defaultTenant, actor: "owner", target: id, reason: "replaced"))
         }
         return try row.decode("revoked_at", as: Timestamp?.self) == nil ? .known : .revoked
     }

@@ -85,7 +85,7 @@ actor SigningKeys {
         do {
             let claims = try await loaded.collection.verify(token, as: AccessTokenClaims.self)
             guard claims.iss.value == self.issuer else { throw AccessError.invalid("another issuer") }
-            return claims.principal
+            return claims.principal(signingKey: nil)
         } catch {
             throw .invalid("not valid")
         }

@@ -20,10 +20,17 @@ public struct AccessTokenClaims: JWTPayload {
     public var uid: String?
     public var roles: [String]?
     public var stationID: String?
+    /// Not before; ours have none.
+    public var nbf: NotBeforeClaim?
+    /// The OAuth2 client that it was issued to (RFC 9068 §2.2).
+    public var clientID: String?
+    /// The sign-in or authorization that it comes from.
+    public var sid: String?
 
     private enum CodingKeys: String, CodingKey {
-        case iss, sub, aud, exp, iat, jti, scope, tenant, channel, stations, name, tier, uid, roles
+        case iss, sub, aud, exp, iat, jti, scope, tenant, channel, stations, name, tier, uid, roles, nbf, sid
         case stationID = "station_id"
+        case clientID = "client_id"
     }
 
     /// Whom our tokens are for.
@@ -46,22 +53,31 @@ public struct AccessTokenClaims: JWTPayload {
         self.name = principal.name
         self.tier = principal.tier
         self.uid = principal.subject
+        self.roles = principal.roles
+        // One station is the one that the token is for (contract grimnir §5).
+        self.stationID = principal.stations?.count == 1 ? principal.stations?.first : nil
+        self.clientID = principal.client
+        self.sid = principal.session
     }
 
     public func verify(using algorithm: some JWTAlgorithm) throws {
         try self.aud.verifyIntendedAudience(includes: Self.audience)
         try self.exp.verifyNotExpired(currentDate: Date().addingTimeInterval(-Self.leeway))
+        try self.nbf?.verifyNotBefore(currentDate: Date().addingTimeInterval(Self.leeway))
         guard self.iat.value <= Date().addingTimeInterval(Self.leeway) else {
             throw JWTError.claimVerificationFailure(failedClaim: self.iat, reason: "issued in the future")
         }
     }
 
-    public var principal: Principal {
+    /// - Parameter signingKey: the id of the key that it was signed with.
+    public func principal(signingKey: String?) -> Principal {
         let stations = self.stations.map(Set.init) ?? self.stationID.map { [$0] }
         return Principal(
             subject: self.sub.value, name: self.name ?? self.sub.value, tenant: self.tenant,
             scopes: Scopes(claim: self.scope),
-            stations: stations, credential: .jwt, credentialID: self.jti.value, expires: Timestamp(self.exp.value),
-            tier: self.tier ?? .free)
+            stations: stations, credential: .jwt, credentialID: self.jti.value,
+            issued: ULID(text: self.jti.value)?.time ?? Timestamp(self.iat.value), expires: Timestamp(self.exp.value),
+            tier: self.tier ?? .free, client: self.clientID, session: self.sid, signingKey: signingKey,
+            roles: self.roles)
     }
 }

@@ -104,7 +104,7 @@ public actor CredentialVerifier: Service {
         do {
             let claims = try await keys.collection.verify(token, as: AccessTokenClaims.self)
             guard claims.iss.value == keys.issuer else { throw Refusal.refused("another issuer") }
-            let principal = claims.principal
+            let principal = claims.principal(signingKey: nil)
             let isRevoked = self.memory.withLockedValue { $0.revoked.contains { $0.concerns(principal) } }
             guard !isRevoked else { throw Refusal.refused("revoked") }
             return principal

@@ -1,45 +1,5 @@
 /// The commands that cross the bus, by who answers them. A field may be added; a new meaning is a new command.
 
-// MARK: auth
-
-/// Who a credential belongs to (RFC 7662 in spirit): for API keys and opaque tokens.
-public struct Introspect: Command {
-    public typealias Answer = Introspection
-    public static let name = "auth.introspect"
-    public static let service = ServiceName.auth
-    public var token: String
-    /// Where the client came from, for keys that are bound to addresses.
-    public var remoteAddress: String?
-
-    public init(token: String, remoteAddress: String?) {
-        self.token = token
-        self.remoteAddress = remoteAddress
-    }
-}
-
-public struct Introspection: Codable, Sendable {
-    /// `nil`: the credential is not valid.
-    public var principal: Principal?
-
-    public init(principal: Principal?) { self.principal = principal }
-}
-
-/// The public keys that access tokens are signed with, as a JWKS document (RFC 7517), and the issuer's name.
-public struct FetchKeys: Command {
-    public struct Answer: Codable, Sendable {
-        public var issuer: String
-        public var jwks: String
-
-        public init(issuer: String, jwks: String) {
-            self.issuer = issuer
-            self.jwks = jwks
-        }
-    }
-    public static let name = "auth.keys"
-    public static let service = ServiceName.auth
-    public init() {}
-}
-
 // MARK: every service with a log
 
 /// A page of a publisher's durable log, in order. The answer's events are in bus frames, hence not JSON: see `Bus`.

@@ -12,13 +12,25 @@ public struct Principal: Sendable, Hashable, Codable {
     public var credential: CredentialKind
     /// The token's `jti` or the key's id: what a revocation names.
     public var credentialID: String
+    /// When the credential was issued, to the millisecond; `nil`: not known.
+    public var issued: Timestamp?
     /// When the credential ends; `nil`: not by time.
     public var expires: Timestamp?
     public var tier: Tier
+    /// The OAuth2 client that the token was issued to.
+    public var client: String?
+    /// The sign-in or authorization that the token comes from: its refresh tokens' family.
+    public var session: String?
+    /// The id of the key that the token was signed with.
+    public var signingKey: String?
+    /// What a user is in the tenant or at the token's station (contract grimnir §1).
+    public var roles: [String]?
 
     public init(
         subject: String, name: String, tenant: String, scopes: Scopes, stations: Set<String>? = nil,
-        credential: CredentialKind, credentialID: String, expires: Timestamp? = nil, tier: Tier = .free
+        credential: CredentialKind, credentialID: String, issued: Timestamp? = nil, expires: Timestamp? = nil,
+        tier: Tier = .free, client: String? = nil, session: String? = nil, signingKey: String? = nil,
+        roles: [String]? = nil
     ) {
         self.subject = subject
         self.name = name
@@ -27,8 +39,13 @@ public struct Principal: Sendable, Hashable, Codable {
         self.stations = stations
         self.credential = credential
         self.credentialID = credentialID
+        self.issued = issued
         self.expires = expires
         self.tier = tier
+        self.client = client
+        self.session = session
+        self.signingKey = signingKey
+        self.roles = roles
     }
 
     /// The tenant of an installation with one user.

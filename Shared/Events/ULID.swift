@@ -15,6 +15,9 @@ public struct ULID: Sendable, Hashable, Comparable {
         self.low = UInt64.random(in: 0...UInt64.max)
     }
 
+    /// The moment that it was made at.
+    public var time: Timestamp { Timestamp(milliseconds: Int64(self.high >> 16)) }
+
     private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
 
     /// 26 characters of Crockford's base 32.

@@ -82,7 +82,7 @@ extension Principal {
 }
 
 @Suite struct CredentialVerifierTests {
-    private static func revocation(_ kind: String, _ id: String) -> Event {
+    private static func revocation(_ kind: CredentialRevoked.Kind, _ id: String) -> Event {
         Event(CredentialRevoked(kind: kind, id: id), tenant: "default", publisher: .auth)
     }
 
@@ -244,10 +244,12 @@ extension Principal {
     }
 
     @Test(arguments: [
-        ("token", "token-1", false), ("token", "token-2", true), ("client", "user-1", false),
-        ("apikey", "user-1", true),
+        (CredentialRevoked.Kind.token, "token-1", false), (.token, "token-2", true), (.user, "user-1", false),
+        (.apiKey, "user-1", true),
     ])
-    func `an access token ends with its revocation, or its client's`(kind: String, id: String, isGood: Bool)
+    func `an access token ends with its revocation, or its user's`(
+        kind: CredentialRevoked.Kind, id: String, isGood: Bool
+    )
         async throws
     {
         try await self.withVerifier { verifier in
@@ -262,7 +264,7 @@ extension Principal {
         try await self.withVerifier { verifier in
             _ = try await verifier.verify("good", remoteAddress: nil)
             self.auth.state.withLockedValue { $0.principals = [:] }
-            verifier.hear([Self.revocation("apikey", "another")])
+            verifier.hear([Self.revocation(.apiKey, "another")])
             #expect(await self.isInvalid { try await verifier.verify("good", remoteAddress: nil) })
         }
     }
@@ -285,7 +287,7 @@ extension Principal {
             try await self.haveKeys(verifier)
             async let early = verifier.verify("key", remoteAddress: nil)
             try await eventually { asked.withLockedValue { $0 } == 1 }
-            verifier.hear([Self.revocation("apikey", "another")])
+            verifier.hear([Self.revocation(.apiKey, "another")])
             gate.withLockedValue { $0 = true }
             _ = try await early
             #expect(await self.isInvalid { try await verifier.verify("key", remoteAddress: nil) })
