@@ -2,6 +2,7 @@ import Bus
 import Database
 import DomainService
 import Events
+import NIOConcurrencyHelpers
 import ServiceKit
 
 /// Whom every service trusts: signing keys, API keys, OAuth2 clients, and who a credential belongs to.
@@ -10,6 +11,7 @@ struct Auth {
     static func main() async {
         await ServiceProcess.run("auth") { process in
             let config = try AuthConfig(process.config)
+            let usage = KeyUsage()
             let keys = SigningKeys(issuer: config.issuer, secrets: config.secretsKey, logger: process.logger)
             let service = try DomainService(
                 .auth, process,
@@ -24,26 +26,43 @@ struct Auth {
                         name: "0004-audit", sql: String(decoding: PackageResources._004_audit_sql, as: UTF8.self)),
                 ],
                 openAPI: PackageResources.openapi_yaml,
-                authenticate: { database in Credentials(database: database, keys: keys).verify },
+                authenticate: { database in
+                    Credentials(database: database, keys: keys, usage: usage).verify
+                },
                 shape: AuthErrorShape.shape)
-            let credentials = Credentials(database: service.database, keys: keys)
-            let bootstrap = Bootstrap(
-                writer: service.writer, keys: keys, ownerKey: config.ownerKey, logger: process.logger)
+            let (database, writer) = (service.database, service.writer)
+            let credentials = Credentials(database: database, keys: keys, usage: usage)
+            let tickets = Tickets(writer: writer, credentials: credentials)
+            let revocations = Revocations(database: database, writer: writer)
+            let seats = NIOLockedValueBox(Seats())
+            let bootstrap = Bootstrap(writer: writer, keys: keys, ownerKey: config.ownerKey, logger: process.logger)
             service.readiness.require("signing-key") { bootstrap.isDone }
             service.commands.answer(FetchKeys.self) { _ in
                 FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks())
             }
-            service.commands.answer(Introspect.self) { command in
-                Introspection(principal: try await credentials.introspect(command.token))
+            service.commands.answer(FetchRevocations.self) { try await revocations.page(after: $0.after) }
+            service.commands.answer(Introspect.self) {
+                try await credentials.introspect($0.token, address: $0.remoteAddress)
             }
-            TokensAPI(writer: service.writer, keys: keys).add(to: service.router)
-            APIKeysAPI(database: service.database, writer: service.writer).add(to: service.router)
-            OAuth2API(database: service.database, writer: service.writer, keys: keys).add(to: service.router)
-            let sweep = PeriodicDuty(every: .seconds(3600)) { [writer = service.writer] in
-                // `try?`: what is left goes the next time.
-                _ = try? await AccessToken.forgetExpired(writer)
+            service.commands.answer(RedeemTicket.self) {
+                Introspection(principal: try await tickets.redeem($0.ticket, address: $0.remoteAddress))
             }
-            return service.parts(with: [bootstrap, sweep])
+            service.commands.answer(SpendToken.self) { SpendToken.Answer(isFirst: try await tickets.spend($0)) }
+            service.commands.answer(TakeSeat.self) { request in
+                TakeSeat.Answer(isTaken: seats.withLockedValue { $0.take(request, at: .now) })
+            }
+            service.commands.answer(HoldSeats.self) { report in
+                seats.withLockedValue { $0.hold(report, at: .now) }
+                return HoldSeats.Answer()
+            }
+            TokensAPI(writer: writer, tokens: AccessTokens(keys: keys)).add(to: service.router)
+            TicketsAPI(tickets: tickets).add(to: service.router)
+            APIKeysAPI(database: database, writer: writer).add(to: service.router)
+            SigningKeysAPI(keys: keys, writer: writer).add(to: service.router)
+            OAuth2API(database: database, writer: writer, keys: keys).add(to: service.router)
+            let upkeep = Upkeep(
+                writer: writer, keys: keys, usage: usage, revocations: revocations, rotation: config.signingKeyAge)
+            return service.parts(with: [bootstrap] + upkeep.duties)
         }
     }
 }

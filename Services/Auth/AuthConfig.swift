@@ -7,15 +7,23 @@ import ServiceKit
 /// | --- | --- | --- | --- |
 /// | `auth.issuer` | string | `http://<http.host>:<port>` | the `iss` of every token |
 /// | `auth.secrets.key.file` | path | required | 64 hexadecimal digits: the key that signing keys are sealed with |
+/// | `auth.signing.rotationDays` | int | 90 | the age at which a signing key is followed by a new one; 0: never |
 /// | `auth.owner.key.file` | path | none | the local owner's API key, `xp_` and 64 hexadecimal digits; made known at start |
 struct AuthConfig {
     let issuer: String
     let secretsKey: SymmetricKey
     let ownerKey: OwnerKey?
+    /// `nil`: signing keys are changed by command only.
+    let signingKeyAge: Duration?
 
     init(_ config: ConfigReader) throws {
         let http = try HTTPConfig(config, service: "auth", offset: 20)
         self.issuer = config.string(forKey: "auth.issuer", default: "http://\(http.host):\(http.port)")
+        let days = config.int(forKey: "auth.signing.rotationDays", default: 90)
+        guard (0...3650).contains(days) else {
+            throw ConfigurationError(key: "auth.signing.rotationDays", problem: "must be from 0 to 3650")
+        }
+        self.signingKeyAge = days == 0 ? nil : .seconds(days * 86_400)
         guard let path = config.string(forKey: "auth.secrets.key.file") else {
             throw ConfigurationError(
                 key: "auth.secrets.key.file", problem: "must name a file with 64 hexadecimal digits")

@@ -37,7 +37,8 @@ enum AuthErrorShape {
         switch status {
         case .unauthorized: "AUTHENTICATION_REQUIRED"
         case .forbidden: "FORBIDDEN"
-        case .notFound, .methodNotAllowed: "NOT_FOUND"
+        case .notFound: "NOT_FOUND"
+        case .methodNotAllowed: "METHOD_NOT_ALLOWED"
         case .conflict: "CONFLICT"
         case .tooManyRequests: "RATE_LIMITED"
         case .serviceUnavailable: "SERVICE_UNAVAILABLE"

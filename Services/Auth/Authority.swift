@@ -14,7 +14,7 @@ struct Authority {
         self.stations = principal.stations?.sorted()
     }
 
-    /// A condition on a row of `api_keys` or `oauth_clients`.
+    /// A condition on a row of `api_keys`, `access_tokens` or `oauth_clients`.
     var covers: Query {
         """
         (\(self.isAdmin) OR (tenant = \(self.tenant) AND NOT 'auth:admin' = ANY (string_to_array(scope, ' '))
@@ -25,18 +25,16 @@ struct Authority {
 
 extension EventWriter {
     enum Revocable {
-        case apiKeys, clients
+        case clients
 
         fileprivate var table: String {
             switch self {
-            case .apiKeys: "api_keys"
             case .clients: "oauth_clients"
             }
         }
 
         fileprivate var kind: CredentialRevoked.Kind {
             switch self {
-            case .apiKeys: .apiKey
             case .clients: .client
             }
         }

@@ -27,6 +27,17 @@ extension Request {
     }
 }
 
+extension Request {
+    /// The same where a body may be left out.
+    func optionalCredentialBody<Body: CredentialBody>(
+        _ type: Body.Type, _ context: APIContext
+    ) async throws -> Body? {
+        // Chunked, or a length that is not 0.
+        let isEmpty = self.headers[.contentLength].map { $0 == "0" } ?? (self.headers[.transferEncoding] == nil)
+        return isEmpty ? nil : try await self.credentialBody(type, context)
+    }
+}
+
 extension HTTPFields {
     private static let pragma = HTTPField.Name("Pragma")
 

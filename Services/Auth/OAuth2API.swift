@@ -110,9 +110,19 @@ struct OAuth2API {
             // Nothing but the scope is the client's to choose.
             throw APIFailure(.badRequest, code: "invalid_scope", "The scope is malformed, or more than the client has")
         }
-        let token = try await AccessToken.issue(
-            id: ULID().text, client: client.id, name: client.name, grant: grant,
-            expires: .now + .seconds(Self.lifetime), self.writer)
+        var principal = client.principal
+        principal.credentialID = ULID().text
+        principal.expires = grant.expires
+        principal.scopes = grant.scopes
+        principal.client = client.id
+        let entry = AuditEntry(
+            "token.issue", tenant: client.tenant, actor: client.id, target: principal.credentialID,
+            reason: "client_credentials")
+        let (tokens, issued) = (AccessTokens(keys: self.keys), principal)
+        let token = try await self.writer.write { mutation in
+            try await mutation.audit(entry)
+            return try await tokens.issue(issued, as: .opaque, mutation)
+        }
         return Response.secret(
             TokenAnswer(access_token: token, expires_in: Self.lifetime, scope: grant.scopes.claim), status: .ok)
     }

@@ -15,6 +15,7 @@ enum CameraErrorShape {
         case .unauthorized: "NOT_AUTHENTICATED"
         case .forbidden: "FORBIDDEN"
         case .notFound: "NOT_FOUND"
+        case .methodNotAllowed: "METHOD_NOT_ALLOWED"
         case .conflict: "CONFLICT"
         case .contentTooLarge: "PAYLOAD_TOO_LARGE"
         case .unsupportedMediaType: "UNSUPPORTED_MEDIA_TYPE"

@@ -10,7 +10,7 @@ enum OperatorsAPI {
         config: GatewayConfig, process: ServiceProcess, readiness: Readiness, verifier: CredentialVerifier,
         proxies: TrustedProxies, edge: Edge
     ) -> any Service {
-        let router = Router(context: APIContext.self)
+        let router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
         let shape: FailureMiddleware<APIContext>.Shape = { failure, _ in
             ("application/json", JSON.object(["error": .string(failure.message)]).bytes)
         }
@@ -25,6 +25,7 @@ enum OperatorsAPI {
             let clients = await edge.describe().filter { seesAll || $0.tenant == nil || $0.tenant == principal.tenant }
             return Response.json(["connections": clients.sorted { $0.connectedAt < $1.connectedAt }])
         }
+        router.refuseOtherMethods()
         return Application(
             router: router,
             configuration: .init(

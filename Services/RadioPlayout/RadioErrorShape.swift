@@ -18,6 +18,7 @@ enum RadioErrorShape {
         case .unauthorized: "unauthorized"
         case .forbidden: "insufficient_role"
         case .notFound: "not_found"
+        case .methodNotAllowed: "method_not_allowed"
         case .conflict: "conflict"
         case .contentTooLarge: "payload_too_large"
         case .unsupportedMediaType: "unsupported_media_type"

@@ -45,6 +45,9 @@ extension Request {
     /// Reads a JSON body of that type. Throws 415 for another content type, 400 for anything that does not decode.
     public func decodeJSON<Body: Decodable>(_ type: Body.Type, _ context: APIContext) async throws -> Body {
         let bytes = try await self.bodyBytes(context)
+        guard JSON(parsing: bytes, duplicates: .refused) != .none else {
+            throw APIFailure(.badRequest, code: "invalid_json", "The body is not JSON, or has a member twice")
+        }
         do {
             return try JSON.decode(type, from: bytes)
         } catch let error as DecodingError {
@@ -54,8 +57,9 @@ extension Request {
 
     /// Reads a JSON object, for partial updates and bodies that are passed on.
     public func decodeObject(_ context: APIContext) async throws -> [String: JSON] {
-        guard let object = JSON(parsing: try await self.bodyBytes(context))?.object else {
-            throw APIFailure(.badRequest, code: "invalid_json", "The body must be a JSON object")
+        guard let object = JSON(parsing: try await self.bodyBytes(context), duplicates: .refused)?.object else {
+            throw APIFailure(
+                .badRequest, code: "invalid_json", "The body must be a JSON object that has no member twice")
         }
         return object
     }

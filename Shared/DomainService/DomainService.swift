@@ -59,7 +59,7 @@ public struct DomainService {
         self.commands = CommandServer(endpoint: own.commands, logger: process.logger)
         self.client = CommandClient(endpoints: bus.endpoints, logger: process.logger)
         self.readiness = Readiness()
-        self.router = Router(context: APIContext.self)
+        self.router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
         let verifier = CredentialVerifier(commands: self.client, logger: process.logger)
         self.verifier = verifier
         self.authEndpoints = name == .auth ? nil : bus.endpoints[.auth]
@@ -106,6 +106,7 @@ public struct DomainService {
             self.authEndpoints.map { [verifier] endpoints in
                 [verifier, Subscriber(publishers: [.auth: endpoints], logger: self.logger) { verifier.hear($0) }]
             } ?? []
+        self.router.refuseOtherMethods()
         let server = Application(
             router: self.router,
             configuration: .init(address: .hostname(self.http.host, port: self.http.port), serverName: "crosspoint"),

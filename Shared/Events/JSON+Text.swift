@@ -1,9 +1,16 @@
 /// Reading and writing JSON text by hand. What clients send is read on a gateway's loop, where a `JSONDecoder` would take
 /// milliseconds for a message of many small values, and accepts trailing commas besides.
 extension JSON {
+    /// What becomes of an object that has a member twice (RFC 8259 §4 leaves it open).
+    public enum Duplicates: Sendable {
+        case lastCounts
+        /// Two readers could take it to say two things.
+        case refused
+    }
+
     /// Reads one JSON value (RFC 8259); `nil` when the bytes are not that, not UTF-8, or nested deeper than 128 levels.
-    public init?(parsing bytes: [UInt8]) {
-        guard let value = bytes.withUnsafeBufferPointer({ JSONReader($0).document() }) else { return nil }
+    public init?(parsing bytes: [UInt8], duplicates: Duplicates = .lastCounts) {
+        guard let value = bytes.withUnsafeBufferPointer({ JSONReader($0, duplicates).document() }) else { return nil }
         self = value
     }
 
@@ -69,9 +76,13 @@ private struct JSONReader {
     private static let depthMax = 128
 
     private let bytes: UnsafeBufferPointer<UInt8>
+    private let duplicates: JSON.Duplicates
     private var position = 0
 
-    init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+    init(_ bytes: UnsafeBufferPointer<UInt8>, _ duplicates: JSON.Duplicates) {
+        self.bytes = bytes
+        self.duplicates = duplicates
+    }
 
     consuming func document() -> JSON? {
         var reader = self
@@ -107,7 +118,8 @@ private struct JSONReader {
             guard let key = self.text() else { return .none }
             self.skipSpace()
             guard self.skip(":"), let value = self.value(depth: depth) else { return .none }
-            members[key] = value
+            let earlier = members.updateValue(value, forKey: key)
+            guard earlier == .none || self.duplicates == .lastCounts else { return .none }
             self.skipSpace()
             if self.skip("}") { return .object(members) }
             guard self.skip(",") else { return .none }

@@ -124,7 +124,7 @@ struct AuthRefusalTests {
             Self.json(list, keys, #"{"name":"k","scopes":["*"]}"#, is: 403, "FORBIDDEN"),
             Self.json(list, keys, #"{"name":"k","scopes":["radio:*"]}"#, is: 403, "FORBIDDEN"),
             Self.json(list, keys, #"{"name":"k","scopes":["radio:read auth:admin"]}"#, is: 403, "FORBIDDEN"),
-            Self.json(list, keys, #"{"name":"k","scopes":["radio:read"],"scopes":["*"]}"#, is: 403, "FORBIDDEN"),
+            Self.json(list, keys, #"{"name":"k","scopes":["radio:read"],"scopes":["*"]}"#, is: 400),
             Self.json(list, keys, member(#""tenant":"theirs""#), is: 403, "FORBIDDEN"),
             Self.json(list, keys, member(#""tier":"pro""#), is: 403, "FORBIDDEN"),
             Self.json(method: "GET", "\(list)?tenant=theirs", keys, is: 403, "FORBIDDEN"),
@@ -136,8 +136,8 @@ struct AuthRefusalTests {
             Self.json(method: "DELETE", "\(list)/%FF%FE", owner, is: 404, "NOT_FOUND"),
             Self.json(method: "DELETE", "\(clients)/none", owner, is: 404, "NOT_FOUND"),
             Self.json(method: "GET", "/v1/nothing", owner, is: 404, "NOT_FOUND"),
-            Self.json(method: "PUT", list, owner, good, is: 404, "NOT_FOUND"),
-            Self.json(method: "GET", tokens, owner, is: 404, "NOT_FOUND"),
+            Self.json(method: "PUT", list, owner, good, is: 405, "METHOD_NOT_ALLOWED"),
+            Self.json(method: "GET", tokens, owner, is: 405, "METHOD_NOT_ALLOWED"),
             // Bodies that are not one.
             Self.json(list, owner, "", is: 400), Self.json(list, owner, "{", is: 400),
             Self.json(list, owner, "[]", is: 400),
@@ -152,7 +152,10 @@ struct AuthRefusalTests {
                 body: Array(#"{"name":""#.utf8) + [0xC3, 0x28] + Array(#"","scopes":["*"]}"#.utf8), status: 400,
                 code: "VALIDATION_ERROR"),
             // Members.
-            Self.json(list, owner, member(#""allowed_ips":["192.0.2.1"]"#), is: 400),
+            Self.json(list, owner, member(#""allowed_ips":["192.0.2.1/24"]"#), is: 400),
+            Self.json(list, owner, member(#""allowed_ips":[]"#), is: 400),
+            Self.json(list, owner, member(#""allowed_ips":["localhost"]"#), is: 400),
+            Self.json(list, owner, member(#""kind":"other""#), is: 400),
             Self.json(list, owner, member(#""expires_in_day":1"#), is: 400),
             Self.json(list, owner, member(#""expires_in_days":0"#), is: 400),
             Self.json(list, owner, member(#""expires_in_days":366"#), is: 400),
@@ -197,7 +200,7 @@ struct AuthRefusalTests {
             Self.form(credentials + client.secret + "&scope=radio:read&scope=*", is: 400, "invalid_request"),
             Self.form(credentials + client.secret, authorization: basic, is: 400, "invalid_request"),
             Self.form(String(repeating: "a", count: 20_000), is: 413, "invalid_request"),
-            Self.json(method: "GET", "/oauth2/token", nil, is: 404, "invalid_request"),
+            Self.json(method: "GET", "/oauth2/token", nil, is: 405, "invalid_request"),
         ]
     }
 

@@ -152,3 +152,4 @@ CREATE TABLE revocations (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX ON revocations (forgotten_at);
+CREATE INDEX ON revocations (id);

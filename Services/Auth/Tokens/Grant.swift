@@ -17,6 +17,14 @@ struct Grant {
     private static let scopeBytesMax = 1024
     private static let stationsMax = 50
 
+    /// What was granted before.
+    init(tenant: String, scopes: Scopes, stations: [String]?, expires: Timestamp?) {
+        self.tenant = tenant
+        self.scopes = scopes
+        self.stations = stations
+        self.expires = expires
+    }
+
     /// - Parameters:
     ///   - tenant: `nil`: the asker's own. Another one needs `auth:admin`.
     ///   - scope: names separated by spaces; `nil`: everything.

@@ -1,12 +1,23 @@
 import Crypto
 
 /// A random secret that is shown once: 256 bits behind a prefix that says what it is. Only its hash is stored.
-struct Secret {
-    enum Prefix: String {
+struct Secret: Sendable {
+    enum Prefix: String, CaseIterable {
         case apiKey = "xp_"
         case waveKey = "wave_live_"
+        case waveTestKey = "wave_test_"
+        case grimnirKey = "gr_"
         case accessToken = "xpat_"
+        case refreshToken = "xprt_"
+        case authorizationCode = "xpac_"
+        case ticket = "xptk_"
         case clientSecret = "xpcs_"
+
+        /// The one that a shown prefix begins with.
+        init?(of shown: String) {
+            guard let prefix = Self.allCases.first(where: { shown.hasPrefix($0.rawValue) }) else { return nil }
+            self = prefix
+        }
     }
 
     let text: String

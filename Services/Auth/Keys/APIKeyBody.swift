@@ -1,0 +1,66 @@
+import Events
+import HTTPTypes
+import ServiceKit
+
+/// What somebody sends who wants an API key (contract wave §10).
+struct APIKeyBody: CredentialBody {
+    static let members: Set = [
+        "name", "scopes", "expires_in_days", "tier", "tenant", "stations", "kind", "allowed_ips",
+    ]
+
+    /// Whose clients the key is for, which shows in its first characters.
+    enum Kind: String, Decodable {
+        case wave
+        case waveTest = "wave_test"
+        case grimnir, crosspoint
+
+        var prefix: Secret.Prefix {
+            switch self {
+            case .wave: .waveKey
+            case .waveTest: .waveTestKey
+            case .grimnir: .grimnirKey
+            case .crosspoint: .apiKey
+            }
+        }
+    }
+
+    var name: String
+    var scopes: [String]
+    var expires_in_days: Int?
+    var tier: Tier?
+    var tenant: String?
+    var stations: [String]?
+    var kind: Kind?
+    var allowed_ips: [String]?
+
+    private static let daysMax = 365
+    private static let addressesMax = 50
+
+    /// The key that the asker may make. Throws 400 and 403.
+    func record(for asker: Principal) throws(APIFailure) -> APIKeyRecord {
+        if let days = self.expires_in_days, !(1...Self.daysMax).contains(days) {
+            throw APIFailure(
+                .badRequest, "expires_in_days must be from 1 to \(Self.daysMax)", details: ["field": "expires_in_days"])
+        }
+        let grant = try Grant(
+            for: asker, tenant: self.tenant, scope: self.scopes.joined(separator: " "), stations: self.stations,
+            timeToLive: self.expires_in_days.map { $0 * 86_400 }, standard: nil, range: 1...Self.daysMax * 86_400)
+        let tier = self.tier ?? asker.tier
+        guard tier == asker.tier || asker.scopes.contains(.authAdmin) else {
+            throw APIFailure(.forbidden, "Another tier needs the scope auth:admin", details: ["field": "tier"])
+        }
+        if let addresses = self.allowed_ips {
+            guard (1...Self.addressesMax).contains(addresses.count),
+                addresses.allSatisfy({ $0.utf8.count <= 50 && AddressRange($0) != nil })
+            else {
+                throw APIFailure(
+                    .badRequest,
+                    "allowed_ips must be 1 to \(Self.addressesMax) addresses or networks such as 192.0.2.0/24",
+                    details: ["field": "allowed_ips"])
+            }
+        }
+        return APIKeyRecord(
+            id: ULID().text, name: try self.name.requireName(field: "name"), subject: asker.subject, grant: grant,
+            tier: tier, allowedAddresses: self.allowed_ips, client: asker.client)
+    }
+}

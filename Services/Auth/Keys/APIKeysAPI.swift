@@ -1,0 +1,129 @@
+import Access
+import Database
+import Events
+import HTTPTypes
+import Hummingbird
+import ServiceKit
+
+/// API keys (contract wave §10): made and shown once, listed, rotated, revoked. At `/v1/auth/keys` and `/api/v1/auth/keys`.
+struct APIKeysAPI {
+    let database: Database
+    let writer: EventWriter
+
+    /// What an asker needs; `*` implies it.
+    static let scope: Scope = "keys:write"
+
+    private struct Created: Encodable {
+        let id: String
+        let key: String
+        let name: String
+        let scopes: [String]
+        let expires_at: String?
+        let created_at: String
+    }
+
+    func add(to router: Router<APIContext>) {
+        for path in ["/v1/auth/keys", "/api/v1/auth/keys"] {
+            router.post(RouterPath(path)) { request, context in try await self.create(request, context) }
+            router.get(RouterPath(path)) { request, context in try await self.list(request, context) }
+            router.get(RouterPath("\(path)/:id")) { _, context in try await self.show(context) }
+            router.delete(RouterPath("\(path)/:id")) { _, context in try await self.revoke(context) }
+            router.post(RouterPath("\(path)/:id/rotate")) { request, context in
+                try await KeyRotation(writer: self.writer).answer(request, context)
+            }
+        }
+    }
+
+    private func create(_ request: Request, _ context: APIContext) async throws -> Response {
+        let asker = try context.require(Self.scope)
+        let body = try await request.credentialBody(APIKeyBody.self, context)
+        let record = try body.record(for: asker)
+        let key = Secret((body.kind ?? .wave).prefix)
+        let entry = AuditEntry("key.create", by: context, tenant: record.grant.tenant, target: record.id)
+        try await self.writer.write { mutation in
+            try await mutation.ensureChannel(record.grant.tenant)
+            try await record.insert(key, mutation)
+            try await mutation.audit(entry)
+        }
+        let created = Created(
+            id: record.id, key: key.text, name: record.name, scopes: record.grant.scopes.all.map(\.name).sorted(),
+            expires_at: record.grant.expires?.iso8601, created_at: Timestamp.now.iso8601)
+        return Response.secret(created)
+    }
+
+    private func list(_ request: Request, _ context: APIContext) async throws -> Response {
+        let asker = try context.require(Self.scope)
+        let page = try Page(request)
+        let tenant = request.uri.queryParameters["tenant"].map(String.init) ?? asker.tenant
+        guard tenant == asker.tenant || asker.scopes.contains(.authAdmin) else {
+            throw APIFailure(.forbidden, "Another tenant needs the scope auth:admin", details: ["field": "tenant"])
+        }
+        guard Grant.isName(tenant) else {
+            throw APIFailure(.badRequest, "tenant is not valid", details: ["field": "tenant"])
+        }
+        let rows = try await self.database.query(
+            """
+            SELECT \(APIKeyListed.columns) FROM api_keys
+            WHERE tenant = \(tenant) AND \(Authority(asker).covers)
+                AND (\(page.cursor)::text IS NULL OR id > \(page.cursor)::text)
+            ORDER BY id LIMIT \(page.limit + 1)
+            """)
+        return page.answer(try rows.map { row throws(DatabaseError) in try APIKeyListed(row) }) { $0.id }
+    }
+
+    private func show(_ context: APIContext) async throws -> Response {
+        let asker = try context.require(Self.scope)
+        let id = try context.requireName("id")
+        let rows = try await self.database.query(
+            "SELECT \(APIKeyListed.columns) FROM api_keys WHERE id = \(id) AND \(Authority(asker).covers)")
+        guard let row = rows.first else { throw APIFailure(.notFound, "No such key") }
+        return Response.json(try APIKeyListed(row))
+    }
+
+    private func revoke(_ context: APIContext) async throws -> Response {
+        let asker = try context.require(Self.scope)
+        let id = try context.requireName("id")
+        let entry = AuditEntry("key.revoke", by: context, target: id)
+        let isRevoked = try await self.writer.write { mutation in
+            try await mutation.revokeKeys(
+                "id = \(id) AND \(Authority(asker).covers)", audit: entry) == 1
+        }
+        guard isRevoked else { throw APIFailure(.notFound, "No such key, or it is revoked already") }
+        return Response(status: .noContent)
+    }
+}
+
+extension Mutation {
+    /// Revokes the valid API keys that a condition on `api_keys` names. Returns how many.
+    @discardableResult
+    func revokeKeys(_ condition: Query, audit entry: AuditEntry) async throws -> Int {
+        let rows = try await self.query(
+            """
+            UPDATE api_keys SET revoked_at = now() WHERE revoked_at IS NULL AND (\(condition))
+            RETURNING id, tenant, expires_at
+            """)
+        for row in rows {
+            let (id, tenant) = (try row.decode("id", as: String.self), try row.decode("tenant", as: String.self))
+            try await self.revoke(
+                CredentialRevoked(kind: .apiKey, id: id, until: try row.decode("expires_at")), tenant: tenant)
+            var entry = entry
+            (entry.target, entry.tenant) = (id, tenant)
+            try await self.audit(entry)
+        }
+        return rows.count
+    }
+
+    /// Makes a tenant known that an administrator names for the first time.
+    func ensureChannel(_ id: String) async throws {
+        _ = try await self.query("INSERT INTO channels (id, name) VALUES (\(id), \(id)) ON CONFLICT DO NOTHING")
+    }
+}
+
+extension APIContext {
+    /// A parameter of the path that is an id. Throws 404: Postgres takes no text with a NUL, and would say so as a fault of ours.
+    func requireName(_ parameter: String) throws -> String {
+        let name = try self.parameters.require(parameter)
+        guard Grant.isName(name) else { throw APIFailure(.notFound, "There is nothing with that id") }
+        return name
+    }
+}

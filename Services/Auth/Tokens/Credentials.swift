@@ -1,0 +1,84 @@
+import Access
+import Database
+import Events
+
+/// Says whom a credential belongs to, from auth's own tables and keys.
+struct Credentials: Sendable {
+    let database: Database
+    let keys: SigningKeys
+    let usage: KeyUsage
+
+    /// For auth's own API.
+    @Sendable
+    func verify(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+        if token.count(where: { $0 == "." }) == 2 { return try await self.accessToken(token) }
+        let principal: Principal?
+        do {
+            principal = try await self.introspect(token, address: remoteAddress).principal
+        } catch {
+            throw .unavailable
+        }
+        guard let principal else { throw .invalid("unknown, expired or revoked") }
+        return principal
+    }
+
+    private func accessToken(_ token: String) async throws(AccessError) -> Principal {
+        let principal = try await self.keys.verify(token)
+        do {
+            guard try await self.isGood(principal) else { throw AccessError.invalid("revoked") }
+        } catch let error as AccessError {
+            throw error
+        } catch {
+            throw .unavailable
+        }
+        return principal
+    }
+
+    /// Answers `Introspect`. Throws `CommandFailure.unavailable` when the database cannot be asked.
+    func introspect(_ token: String, address: String?) async throws(CommandFailure) -> Introspection {
+        let hash = Secret.hash(token)
+        do {
+            let isOpaque = token.hasPrefix(Secret.Prefix.accessToken.rawValue)
+            let principal =
+                isOpaque
+                ? try await AccessTokens.principal(hash: hash, self.database)
+                : try await self.apiKey(hash: hash, address: address)
+            guard let principal, try await self.isGood(principal) else { return Introspection(principal: nil) }
+            return Introspection(principal: principal)
+        } catch {
+            throw CommandFailure(.unavailable, "\(error)")
+        }
+    }
+
+    private func apiKey(hash: String, address: String?) async throws(DatabaseError) -> Principal? {
+        guard let key = try await APIKeyRecord.find(hash: hash, self.database), key.mayBeUsed(from: address) else {
+            return nil
+        }
+        self.usage.note(key.id)
+        return key.principal
+    }
+
+    /// Whether nothing was revoked that the principal depends on: its token, user, client, session or signing key. An API key's own
+    /// state is in its row.
+    func isGood(_ principal: Principal) async throws(DatabaseError) -> Bool {
+        guard principal.credential != .apiKey else { return try await self.isGood(key: principal.credentialID) }
+        let rows = try await self.database.query(
+            """
+            SELECT 1 FROM revocations
+            WHERE (kind = 'token' AND id = \(principal.credentialID)) OR (kind = 'client' AND id = \(principal.client))
+                OR (kind = 'session' AND id = \(principal.session)) OR (kind = 'signing_key' AND id = \(principal.signingKey))
+                OR (kind = 'user' AND id = \(principal.subject)
+                    AND (concerns_until IS NULL OR coalesce(\(principal.issued), concerns_until) <= concerns_until))
+            LIMIT 1
+            """)
+        return rows.isEmpty
+    }
+
+    /// For a ticket, whose principal was written down when the ticket was made.
+    private func isGood(key id: String) async throws(DatabaseError) -> Bool {
+        let rows = try await self.database.query(
+            "SELECT 1 FROM api_keys WHERE id = \(id) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+        )
+        return !rows.isEmpty
+    }
+}

@@ -1,0 +1,87 @@
+import Database
+import Events
+import FoundationEssentials
+
+/// One-time codes for WebSocket URLs, so that no credential that lasts need appear in one. Kept in the database: a ticket is
+/// redeemed once, whichever replica asks, and whatever restarts.
+struct Tickets: Sendable {
+    let writer: EventWriter
+    let credentials: Credentials
+
+    /// Seconds that a ticket is valid.
+    static let lifetime = 30
+
+    struct Made {
+        let ticket: String
+        let expires: Timestamp
+    }
+
+    /// Makes a ticket that is worth what the principal is.
+    func make(for principal: Principal, audit entry: AuditEntry) async throws -> Made {
+        let ticket = Secret(.ticket)
+        // No longer than the credential itself.
+        let expires = min(.now + .seconds(Self.lifetime), principal.expires ?? .now + .seconds(Self.lifetime))
+        let text = String(decoding: JSON.encode(principal), as: UTF8.self)
+        try await self.writer.write { mutation in
+            _ = try await mutation.query(
+                "INSERT INTO tickets (hash, principal, expires_at) VALUES (\(ticket.hash), \(text), \(expires))")
+            try await mutation.audit(entry)
+        }
+        return Made(ticket: ticket.text, expires: expires)
+    }
+
+    /// Answers `RedeemTicket`: the first to ask gets the principal, unless its credential was revoked meanwhile.
+    func redeem(_ ticket: String, address: String?) async throws -> Principal? {
+        let hash = Secret.hash(ticket)
+        do {
+            let text = try await self.writer.write { mutation -> String? in
+                let rows = try await mutation.query(
+                    """
+                    UPDATE tickets SET redeemed_at = now()
+                    WHERE hash = \(hash) AND redeemed_at IS NULL AND expires_at > now() RETURNING principal
+                    """)
+                guard let row = rows.first else { return nil }
+                let text = try row.decode("principal", as: String.self)
+                // `try?`: what does not decode was not written by us, and is worth nothing below.
+                let principal = try? JSON.decode(Principal.self, from: Array(text.utf8))
+                try await mutation.audit(
+                    AuditEntry(
+                        "ticket.redeem", tenant: principal?.tenant, actor: principal?.subject,
+                        credential: principal?.credentialID, address: address))
+                return text
+            }
+            guard let text, let principal = try? JSON.decode(Principal.self, from: Array(text.utf8)) else {
+                // `try?`: as above.
+                return nil
+            }
+            return try await self.credentials.isGood(principal) ? principal : nil
+        } catch let error as DatabaseError {
+            throw CommandFailure(.unavailable, "\(error)")
+        }
+    }
+
+    /// Answers `SpendToken`: whether this is the first time that the id is shown.
+    func spend(_ command: SpendToken) async throws -> Bool {
+        guard Grant.isName(command.id), command.until <= .now + .seconds(3600) else {
+            throw CommandFailure(.invalid, "the id must be 1 to 64 letters, digits, '-' or '_', and end within an hour")
+        }
+        do {
+            return try await self.writer.write { mutation in
+                let rows = try await mutation.query(
+                    """
+                    INSERT INTO spent_tokens (id, expires_at) VALUES (\(command.id), \(command.until))
+                    ON CONFLICT DO NOTHING RETURNING id
+                    """)
+                return !rows.isEmpty
+            }
+        } catch let error as DatabaseError {
+            throw CommandFailure(.unavailable, "\(error)")
+        }
+    }
+
+    /// Removes what ended an hour ago, when no clock can take it for valid.
+    static func forgetExpired(_ mutation: Mutation) async throws {
+        _ = try await mutation.query("DELETE FROM tickets WHERE expires_at < now() - interval '1 hour'")
+        _ = try await mutation.query("DELETE FROM spent_tokens WHERE expires_at < now() - interval '1 hour'")
+    }
+}
