@@ -152,7 +152,7 @@ let package = Package(
         tests(
             "Integration",
             [
-                "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"),
+                "Bus", "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"),
                 product("NIOWebSocket", "swift-nio"), crypto, nio, logging,
             ]),
         tests(

@@ -38,6 +38,8 @@ struct AddressRange: Sendable, Hashable {
     }
 
     private static func parse(_ text: String) -> (bytes: [UInt8], isFour: Bool)? {
+        // C would stop reading there.
+        guard !text.utf8.contains(0) else { return nil }
         var four = in_addr()
         if inet_pton(AF_INET, text, &four) == 1 {
             let bytes = withUnsafeBytes(of: &four) { Array($0) }
