@@ -125,6 +125,12 @@ let package = Package(
                 product("NIOWebSocket", "swift-nio"), lifecycle, locks, logging,
             ],
             path: "Shared/TestSupport", swiftSettings: strict),
+        .executableTarget(
+            name: "Bench",
+            dependencies: [
+                "Access", "Bus", "Events", "TestSupport", argumentParser, crypto, jwt, logging,
+            ],
+            path: "Tests/Benchmarks", swiftSettings: strict),
         tests("Events", ["Events"]),
         tests("Threads", ["Threads"]),
         tests("Dialects", ["Dialects", "Events"], resources: [.copy("Fixtures")]),

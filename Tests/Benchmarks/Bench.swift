@@ -1,0 +1,8 @@
+import ArgumentParser
+
+/// Measures the suite from outside, against running processes: `./crosspoint bench` starts them and calls this.
+@main
+struct Bench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measures a running suite.", subcommands: [AuthBench.self])
+}
