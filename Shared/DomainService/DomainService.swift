@@ -33,10 +33,10 @@ public struct DomainService {
     /// - Parameters:
     ///   - shape: the error bodies of this service's APIs.
     ///   - anonymous: who a request without a credential from a loopback address is; `nil`: nobody.
-    ///   - authenticate: given the database, how credentials are judged; `nil`: asks auth over the bus.
+    ///   - authenticate: given the database and its writer, how credentials are judged; `nil`: asks auth over the bus.
     public init(
         _ name: ServiceName, _ process: ServiceProcess, migrations: [Migration], openAPI: [UInt8],
-        anonymous: Principal? = nil, authenticate: ((Database) -> Authenticate)? = nil,
+        anonymous: Principal? = nil, authenticate: ((Database, EventWriter) -> Authenticate)? = nil,
         shape: @escaping FailureMiddleware<APIContext>.Shape
     ) throws {
         let config = process.config
@@ -63,7 +63,7 @@ public struct DomainService {
         let verifier = CredentialVerifier(commands: self.client, logger: process.logger)
         self.verifier = verifier
         self.authEndpoints = name == .auth ? nil : bus.endpoints[.auth]
-        let authenticate = authenticate?(self.database) ?? verifier.authenticate
+        let authenticate = authenticate?(self.database, self.writer) ?? verifier.authenticate
 
         self.router.middlewares.add(
             FailureMiddleware(requests: self.requests, shape: shape, translate: APIFailure.init(translating:)))

@@ -1,9 +1,11 @@
 import Database
 import NIOConcurrencyHelpers
 
-/// Which API keys were used since the last look, for `last_used_at`: written together every few seconds, not for every use.
+/// Which API keys were used since the last look, for `last_used_at`: written together every few seconds, not for every use. And which
+/// credentials were good at all.
 final class KeyUsage: Sendable {
     private let used = NIOLockedValueBox<Set<String>>([])
+    private let familiar = NIOLockedValueBox<Set<String>>([])
 
     /// Seconds between two writes: how exact `last_used_at` is, but for the 30 s that others remember an answer.
     static let interval = Duration.seconds(10)
@@ -15,6 +17,17 @@ final class KeyUsage: Sendable {
             used.insert(id)
         }
     }
+
+    /// Remembers the hash of a credential that was good.
+    func greet(_ hash: String) {
+        self.familiar.withLockedValue { familiar in
+            if familiar.count >= Self.usedMax { familiar.removeAll() }
+            familiar.insert(hash)
+        }
+    }
+
+    /// Whether a credential with that hash was good since the start.
+    func isFamiliar(_ hash: String) -> Bool { self.familiar.withLockedValue { $0.contains(hash) } }
 
     func write(_ writer: EventWriter) async throws {
         let ids = self.used.withLockedValue { used in

@@ -7,6 +7,8 @@ struct Credentials: Sendable {
     let database: Database
     let keys: SigningKeys
     let usage: KeyUsage
+    let trail: AuditTrail
+    let limits: AttemptLimits
 
     /// For auth's own API.
     @Sendable
@@ -24,30 +26,45 @@ struct Credentials: Sendable {
 
     private func accessToken(_ token: String) async throws(AccessError) -> Principal {
         let principal = try await self.keys.verify(token)
+        let isGood: Bool
         do {
-            guard try await self.isGood(principal) else { throw AccessError.invalid("revoked") }
-        } catch let error as AccessError {
-            throw error
+            isGood = try await self.isGood(principal)
         } catch {
             throw .unavailable
         }
+        guard isGood else { throw .invalid("revoked") }
         return principal
     }
 
-    /// Answers `Introspect`. Throws `CommandFailure.unavailable` when the database cannot be asked.
+    /// Answers `Introspect`. Whoever shows many that are not known gets to wait: then only those that were good before are looked at.
+    /// Throws `CommandFailure.unavailable` when the database cannot be asked.
     func introspect(_ token: String, address: String?) async throws(CommandFailure) -> Introspection {
         let hash = Secret.hash(token)
+        if let address, !self.usage.isFamiliar(hash), let seconds = self.limits.retryAfter(address) {
+            self.refuse(address, "throttled")
+            return Introspection(principal: nil, retryAfter: seconds)
+        }
         do {
             let isOpaque = token.hasPrefix(Secret.Prefix.accessToken.rawValue)
             let principal =
                 isOpaque
                 ? try await AccessTokens.principal(hash: hash, self.database)
                 : try await self.apiKey(hash: hash, address: address)
-            guard let principal, try await self.isGood(principal) else { return Introspection(principal: nil) }
-            return Introspection(principal: principal)
+            if let principal, try await self.isGood(principal) {
+                self.usage.greet(hash)
+                return Introspection(principal: principal)
+            }
         } catch {
             throw CommandFailure(.unavailable, "\(error)")
         }
+        // Without an address it is a process of the suite that asks for itself.
+        if let address { self.limits.badCredential(from: address) }
+        self.refuse(address, "unknown, expired, revoked or used from elsewhere")
+        return Introspection(principal: nil)
+    }
+
+    private func refuse(_ address: String?, _ reason: String) {
+        self.trail.note(AuditEntry("credential.refuse", .refused, address: address, reason: reason))
     }
 
     private func apiKey(hash: String, address: String?) async throws(DatabaseError) -> Principal? {

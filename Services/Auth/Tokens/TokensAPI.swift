@@ -55,7 +55,7 @@ struct TokensAPI {
         let principal = Principal(
             subject: asker.subject, name: name, tenant: grant.tenant, scopes: grant.scopes,
             stations: grant.stations.map(Set.init), credential: kind, credentialID: id, issued: .now,
-            expires: grant.expires, tier: body.tier ?? asker.tier, client: asker.client, session: asker.session)
+            expires: grant.expires, tier: body.tier ?? asker.tier, client: asker.client)
         let entry = AuditEntry(
             kind == .apiKey ? "key.create" : "token.issue", by: context, tenant: grant.tenant, target: id)
         let token = try await self.writer.write { mutation in

@@ -1,0 +1,77 @@
+import Access
+import Bus
+import Database
+import Events
+import Hummingbird
+import Logging
+import NIOConcurrencyHelpers
+
+/// What auth is made of, in order of dependency, and what of it answers to whom.
+struct AuthParts {
+    let config: AuthConfig
+    let database: Database
+    let writer: EventWriter
+    let keys: SigningKeys
+    let usage = KeyUsage()
+    let trail: AuditTrail
+    let limits = AttemptLimits()
+    let credentials: Credentials
+    let tickets: Tickets
+    let revocations: Revocations
+    let users: Users
+    let sessions: Sessions
+    let bootstrap: Bootstrap
+    let upkeep: Upkeep
+    private let seats = NIOLockedValueBox(Seats())
+
+    init(_ config: AuthConfig, _ database: Database, _ writer: EventWriter, _ logger: Logger) {
+        self.config = config
+        self.database = database
+        self.writer = writer
+        self.keys = SigningKeys(issuer: config.issuer, secrets: config.secretsKey, logger: logger)
+        self.trail = AuditTrail(writer: writer)
+        self.credentials = Credentials(
+            database: database, keys: self.keys, usage: self.usage, trail: self.trail, limits: self.limits)
+        self.tickets = Tickets(writer: writer, credentials: self.credentials)
+        self.revocations = Revocations(database: database, writer: writer)
+        self.users = Users(
+            database: database, writer: writer, trail: self.trail, passwords: PasswordHasher(), limits: self.limits)
+        self.sessions = Sessions(database: database, writer: writer, keys: self.keys, trail: self.trail)
+        self.bootstrap = Bootstrap(
+            writer: writer, keys: self.keys, ownerKey: config.ownerKey, ownerAccount: config.ownerAccount,
+            users: self.users, logger: logger)
+        self.upkeep = Upkeep(
+            writer: writer, keys: self.keys, usage: self.usage, revocations: self.revocations,
+            rotation: config.signingKeyAge)
+    }
+
+    func addRoutes(_ router: Router<APIContext>) {
+        TokensAPI(writer: self.writer, tokens: AccessTokens(keys: self.keys)).add(to: router)
+        TicketsAPI(tickets: self.tickets).add(to: router)
+        APIKeysAPI(database: self.database, writer: self.writer).add(to: router)
+        SigningKeysAPI(keys: self.keys, writer: self.writer).add(to: router)
+        OAuth2API(database: self.database, writer: self.writer, keys: self.keys).add(to: router)
+        LoginAPI(users: self.users, sessions: self.sessions).add(to: router)
+    }
+
+    func answerCommands(_ server: CommandServer) {
+        let (config, keys, credentials, tickets) = (self.config, self.keys, self.credentials, self.tickets)
+        let (revocations, seats) = (self.revocations, self.seats)
+        server.answer(FetchKeys.self) { _ in
+            FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks())
+        }
+        server.answer(FetchRevocations.self) { try await revocations.page(after: $0.after) }
+        server.answer(Introspect.self) { try await credentials.introspect($0.token, address: $0.remoteAddress) }
+        server.answer(RedeemTicket.self) {
+            Introspection(principal: try await tickets.redeem($0.ticket, address: $0.remoteAddress))
+        }
+        server.answer(SpendToken.self) { SpendToken.Answer(isFirst: try await tickets.spend($0)) }
+        server.answer(TakeSeat.self) { request in
+            TakeSeat.Answer(isTaken: seats.withLockedValue { $0.take(request, at: .now) })
+        }
+        server.answer(HoldSeats.self) { report in
+            seats.withLockedValue { $0.hold(report, at: .now) }
+            return HoldSeats.Answer()
+        }
+    }
+}
