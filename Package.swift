@@ -13,6 +13,7 @@ func product(_ name: String, _ package: String) -> Target.Dependency { .product(
 let argumentParser = product("ArgumentParser", "swift-argument-parser")
 let configuration = product("Configuration", "swift-configuration")
 let crypto = product("Crypto", "swift-crypto")
+let cryptoExtras = product("CryptoExtras", "swift-crypto")
 let httpTypes = product("HTTPTypes", "swift-http-types")
 let hummingbird = product("Hummingbird", "hummingbird")
 let jwt = product("JWTKit", "jwt-kit")
@@ -111,7 +112,7 @@ let package = Package(
             exclude: ["README.md"],
             resources: [.embedInCode("openapi.yaml")],
             swiftSettings: strict),
-        domainService("Auth", [crypto, jwt, locks]),
+        domainService("Auth", ["Threads", crypto, cryptoExtras, jwt, locks, metrics]),
         domainService("OBSBridge"),
         domainService("StreamMetrics", [locks]),
         domainService("RadioPlayout"),

@@ -35,7 +35,13 @@ struct Auth {
             let tickets = Tickets(writer: writer, credentials: credentials)
             let revocations = Revocations(database: database, writer: writer)
             let seats = NIOLockedValueBox(Seats())
-            let bootstrap = Bootstrap(writer: writer, keys: keys, ownerKey: config.ownerKey, logger: process.logger)
+            let trail = AuditTrail(writer: writer)
+            let users = Users(
+                database: database, writer: writer, trail: trail, passwords: PasswordHasher(), limits: AttemptLimits())
+            let sessions = Sessions(database: database, writer: writer, keys: keys, trail: trail)
+            let bootstrap = Bootstrap(
+                writer: writer, keys: keys, ownerKey: config.ownerKey, ownerAccount: config.ownerAccount, users: users,
+                logger: process.logger)
             service.readiness.require("signing-key") { bootstrap.isDone }
             service.commands.answer(FetchKeys.self) { _ in
                 FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks())
@@ -60,9 +66,10 @@ struct Auth {
             APIKeysAPI(database: database, writer: writer).add(to: service.router)
             SigningKeysAPI(keys: keys, writer: writer).add(to: service.router)
             OAuth2API(database: database, writer: writer, keys: keys).add(to: service.router)
+            LoginAPI(users: users, sessions: sessions).add(to: service.router)
             let upkeep = Upkeep(
                 writer: writer, keys: keys, usage: usage, revocations: revocations, rotation: config.signingKeyAge)
-            return service.parts(with: [bootstrap] + upkeep.duties)
+            return service.parts(with: [trail, bootstrap] + upkeep.duties)
         }
     }
 }

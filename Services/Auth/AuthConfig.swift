@@ -9,12 +9,17 @@ import ServiceKit
 /// | `auth.secrets.key.file` | path | required | 64 hexadecimal digits: the key that signing keys are sealed with |
 /// | `auth.signing.rotationDays` | int | 90 | the age at which a signing key is followed by a new one; 0: never |
 /// | `auth.owner.key.file` | path | none | the local owner's API key, `xp_` and 64 hexadecimal digits; made known at start |
+/// | `auth.owner.email` | string | none | the first user, an owner; made at a start that finds no owner |
+/// | `auth.owner.password.file` | path | none | that user's password |
+/// | `auth.audit.retentionDays` | int | 365 | how long the audit log is kept, 1 to 3650 |
 struct AuthConfig {
     let issuer: String
     let secretsKey: SymmetricKey
     let ownerKey: OwnerKey?
     /// `nil`: signing keys are changed by command only.
     let signingKeyAge: Duration?
+    let ownerAccount: OwnerAccount?
+    let auditRetention: Duration
 
     init(_ config: ConfigReader) throws {
         let http = try HTTPConfig(config, service: "auth", offset: 20)
@@ -32,6 +37,12 @@ struct AuthConfig {
             throw ConfigurationError(key: "auth.secrets.key.file", problem: "must hold 64 hexadecimal digits")
         }
         self.secretsKey = SymmetricKey(data: bytes)
+        self.ownerAccount = try OwnerAccount(config)
+        let auditDays = config.int(forKey: "auth.audit.retentionDays", default: 365)
+        guard (1...3650).contains(auditDays) else {
+            throw ConfigurationError(key: "auth.audit.retentionDays", problem: "must be from 1 to 3650")
+        }
+        self.auditRetention = .seconds(auditDays * 86_400)
         guard let path = config.string(forKey: "auth.owner.key.file") else {
             self.ownerKey = nil
             return

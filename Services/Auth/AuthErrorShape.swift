@@ -3,7 +3,8 @@ import HTTPTypes
 import Hummingbird
 import ServiceKit
 
-/// Error bodies: OAuth2's under `/oauth2` (RFC 6749 §5.2), WAVE's everywhere else (contract wave §5).
+/// Error bodies: OAuth2's under `/oauth2` (RFC 6749 §5.2), Grimnir's for its sign-in (contract grimnir §9), WAVE's everywhere else
+/// (contract wave §5).
 enum AuthErrorShape {
     static let shape: @Sendable (APIFailure, Request) -> (contentType: String, body: [UInt8]) = { failure, request in
         let body: JSON
@@ -12,6 +13,8 @@ enum AuthErrorShape {
                 "error": .string(failure.code ?? oauth2Code(failure.status)),
                 "error_description": .string(failure.message),
             ]
+        } else if LoginAPI.paths.contains(request.uri.path) {
+            body = ["error": .string(failure.code ?? grimnirCode(failure.status))]
         } else {
             let details = JSON.object(failure.details.mapValues { .string($0) })
             body = [
@@ -30,6 +33,21 @@ enum AuthErrorShape {
         case .serviceUnavailable: "temporarily_unavailable"
         case .internalServerError: "server_error"
         default: "invalid_request"
+        }
+    }
+
+    private static func grimnirCode(_ status: HTTPResponse.Status) -> String {
+        switch status {
+        case .unauthorized: "unauthorized"
+        case .forbidden: "station_access_denied"
+        case .notFound: "not_found"
+        case .methodNotAllowed: "method_not_allowed"
+        case .contentTooLarge: "body_too_large"
+        case .unsupportedMediaType: "json_required"
+        case .tooManyRequests: "rate_limited"
+        case .serviceUnavailable: "unavailable"
+        case .internalServerError: "internal_error"
+        default: "invalid_json"
         }
     }
 

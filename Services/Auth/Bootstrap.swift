@@ -5,20 +5,27 @@ import NIOConcurrencyHelpers
 import ServiceKit
 import ServiceLifecycle
 
-/// What auth does once its database is there: loads or makes the signing keys, and makes the local owner's key known.
+/// What auth does once its database is there: loads or makes the signing keys, and makes the local owner's key and user known.
 struct Bootstrap: Service {
     let writer: EventWriter
     let keys: SigningKeys
     let ownerKey: OwnerKey?
+    let ownerAccount: OwnerAccount?
+    let users: Users
     let logger: Logger
     private let done = NIOLockedValueBox(false)
 
     private static let retry = Duration.milliseconds(200)
 
-    init(writer: EventWriter, keys: SigningKeys, ownerKey: OwnerKey?, logger: Logger) {
+    init(
+        writer: EventWriter, keys: SigningKeys, ownerKey: OwnerKey?, ownerAccount: OwnerAccount?, users: Users,
+        logger: Logger
+    ) {
         self.writer = writer
         self.keys = keys
         self.ownerKey = ownerKey
+        self.ownerAccount = ownerAccount
+        self.users = users
         self.logger = logger
     }
 
@@ -31,6 +38,7 @@ struct Bootstrap: Service {
                 do {
                     try await self.keys.load(self.writer)
                     try await self.registerOwner()
+                    try await self.ownerAccount?.register(self.users, self.logger)
                     self.done.withLockedValue { $0 = true }
                     break
                 } catch let error as DatabaseError where Self.mayPass(error) {

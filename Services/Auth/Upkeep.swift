@@ -28,6 +28,7 @@ struct Upkeep {
                 _ = try? await writer.write { mutation in
                     try await AccessTokens.forgetExpired(mutation)
                     try await Tickets.forgetExpired(mutation)
+                    try await Sessions.forgetEnded(mutation)
                 }
             },
         ]

@@ -1,11 +1,13 @@
 import Access
 import Database
 import Events
+import HTTPTypes
 import ServiceKit
 
 /// Sign-ins and authorizations: access tokens, and refresh tokens that are exchanged for new ones.
 ///
 /// A refresh token counts once. One that is shown a second time was stolen, or its successor was: its session ends (RFC 9700 §4.14.2).
+/// Of two who show one at the same moment, the second counts as that too.
 struct Sessions: Sendable {
     let database: Database
     let writer: EventWriter
@@ -21,11 +23,18 @@ struct Sessions: Sendable {
         let session: String
     }
 
-    enum TokenFormat: String, Sendable { case opaque, jwt }
+    typealias TokenFormat = AccessTokens.Format
 
-    /// Begins a session and issues its first tokens.
+    /// After this a session is over, however often it was refreshed.
+    static let lifetime = Duration.seconds(30 * 86_400)
+    /// Of an access token of a sign-in, and of one that was issued to a client.
+    static let signInSeconds = 900
+    static let clientSeconds = 3600
+
+    /// Begins a session and issues its first tokens. Throws 403 (`access_denied`) for a user who has no role there any longer, or who
+    /// lost what they held since they were read.
     /// - Parameters:
-    ///   - scopes: no more than the user has there; see `User.grant`.
+    ///   - scopes: what is more than the user has there is left out; see `User.grant`.
     ///   - client: the OAuth2 client; `nil`: a sign-in with a password.
     ///   - also: more changes of the same transaction, given the session's id, for example to mark an authorization code as used.
     func begin(
@@ -33,7 +42,29 @@ struct Sessions: Sendable {
         format: TokenFormat = .jwt, address: String,
         also: @escaping @Sendable (Mutation, String) async throws -> Void = { _, _ in }
     ) async throws -> Issued {
-        throw APIFailure.unavailable("Sessions are not there yet")
+        let (id, expires) = (ULID().text, Timestamp.now + Self.lifetime)
+        return try await self.writer.write { mutation in
+            guard let record = try await UserRecord.find(user.id, mutation), record.disabled == nil,
+                record.user.generation == user.generation,
+                let standing = record.user.grant(in: tenant, station: station)
+            else { throw APIFailure(.forbidden, code: "access_denied", "The user has no access there") }
+            let scopes = scopes.narrowed(to: standing.scopes)
+            guard !scopes.all.isEmpty else {
+                throw APIFailure(.forbidden, code: "access_denied", "The user has none of these scopes there")
+            }
+            _ = try await mutation.query(
+                """
+                INSERT INTO sessions (id, user_id, client_id, tenant, station, scope, expires_at)
+                VALUES (\(id), \(user.id), \(client), \(tenant), \(station), \(scopes.claim), \(expires))
+                """)
+            try await also(mutation, id)
+            let session = Session(
+                id: id, user: record.user, client: client, tenant: tenant, station: station, scopes: scopes,
+                expires: expires)
+            let issued = try await self.issue(session, standing, scopes, format, mutation)
+            try await mutation.audit(session.entry("token.issue", address))
+            return issued
+        }
     }
 
     /// Exchanges a refresh token. Throws 400 (`invalid_grant`) for one that is unknown, used (then its session ends), of another client or
@@ -42,12 +73,129 @@ struct Sessions: Sendable {
     func refresh(
         _ token: String, client: String?, scopes: Scopes? = nil, format: TokenFormat = .jwt, address: String
     ) async throws -> Issued {
-        throw APIFailure.unavailable("Sessions are not there yet")
+        let hash = Secret.hash(token)
+        return try await self.exchange(scopes, format, address) { mutation in
+            guard let (session, isUsed) = try await Session.find(token: hash, mutation), session.client == client else {
+                return .refused("unknown")
+            }
+            if isUsed {
+                try await self.revoke(session.id, reason: "reuse", mutation)
+                return .refused("reuse", session)
+            }
+            return .session(session)
+        }
+    }
+
+    /// New tokens for a sign-in's session, on the word of one of its access tokens. The refresh token that it has counts as used: there is
+    /// only ever one.
+    func refresh(session id: String, address: String) async throws -> Issued {
+        try await self.exchange(nil, .jwt, address) { mutation in
+            guard let session = try await Session.find(id, mutation), session.client == nil else {
+                return .refused("unknown")
+            }
+            return .session(session)
+        }
     }
 
     /// Ends the session that a refresh token belongs to, and revokes its tokens. `false`: unknown, or of another client.
-    func revoke(refreshToken: String, client: String?) async throws -> Bool { false }
+    func revoke(refreshToken: String, client: String?) async throws -> Bool {
+        let hash = Secret.hash(refreshToken)
+        return try await self.writer.write { mutation in
+            guard let (session, _) = try await Session.find(token: hash, mutation), session.client == client else {
+                return false
+            }
+            try await self.revoke(session.id, reason: "revoked", mutation)
+            return true
+        }
+    }
 
     /// Ends a session and revokes its tokens.
-    func revoke(_ session: String, reason: String, _ mutation: Mutation) async throws {}
+    func revoke(_ session: String, reason: String, _ mutation: Mutation) async throws {
+        let ended = try await mutation.query(
+            """
+            UPDATE sessions SET revoked_at = now() WHERE id = \(session) AND revoked_at IS NULL RETURNING tenant, user_id
+            """)
+        guard let row = ended.first else { return }
+        _ = try await mutation.query(
+            "UPDATE access_tokens SET revoked_at = now() WHERE session_id = \(session) AND revoked_at IS NULL")
+        let tenant = try row.decode("tenant", as: String.self)
+        let until = Timestamp.now + .seconds(Self.clientSeconds)
+        try await mutation.revoke(CredentialRevoked(kind: .session, id: session, until: until), tenant: tenant)
+        try await mutation.audit(
+            AuditEntry(
+                "session.revoke", tenant: tenant, actor: try row.decode("user_id"), target: session, reason: reason))
+    }
+
+    /// Removes those that nobody can refresh any longer. What they issued last has ended too.
+    static func forgetEnded(_ mutation: Mutation) async throws {
+        _ = try await mutation.query(
+            "DELETE FROM sessions WHERE expires_at < now() - interval '1 day' OR revoked_at < now() - interval '1 day'")
+        _ = try await mutation.query("DELETE FROM browser_sessions WHERE expires_at < now()")
+    }
+
+    // MARK: exchange
+
+    private enum Found {
+        case session(Session)
+        case refused(String, Session? = nil)
+    }
+
+    private enum Outcome {
+        case issued(Issued)
+        case refused(reason: String, Session?)
+        case excess
+    }
+
+    /// An outcome, not an error, comes out of the transaction: the end of a session must be committed.
+    private func exchange(
+        _ scopes: Scopes?, _ format: TokenFormat, _ address: String,
+        _ find: @escaping @Sendable (Mutation) async throws -> Found
+    ) async throws -> Issued {
+        let outcome = try await self.writer.write { mutation -> Outcome in
+            switch try await find(mutation) {
+            case .refused(let reason, let session): return .refused(reason: reason, session)
+            case .session(let session): return try await self.exchange(session, scopes, format, address, mutation)
+            }
+        }
+        switch outcome {
+        case .issued(let issued): return issued
+        case .excess: throw APIFailure(.badRequest, code: "invalid_scope", "The scope is more than the session has")
+        case .refused(let reason, let session):
+            var entry = session?.entry("session.refresh", address) ?? AuditEntry("session.refresh", address: address)
+            entry.outcome = .refused
+            entry.reason = reason
+            self.trail.note(entry)
+            throw APIFailure(.badRequest, code: "invalid_grant", "The refresh token is not valid")
+        }
+    }
+
+    private func exchange(
+        _ session: Session, _ asked: Scopes?, _ format: TokenFormat, _ address: String, _ mutation: Mutation
+    ) async throws -> Outcome {
+        guard let standing = session.standing else { return .refused(reason: "ended", session) }
+        if let asked, asked.all.contains(where: { !session.scopes.contains($0) }) { return .excess }
+        let scopes = (asked ?? session.scopes).narrowed(to: standing.scopes)
+        guard !scopes.all.isEmpty else { return .refused(reason: "no scope left", session) }
+        _ = try await mutation.query(
+            "UPDATE refresh_tokens SET used_at = now() WHERE session_id = \(session.id) AND used_at IS NULL")
+        let issued = try await self.issue(session, standing, scopes, format, mutation)
+        try await mutation.audit(session.entry("session.refresh", address))
+        return .issued(issued)
+    }
+
+    private func issue(
+        _ session: Session, _ standing: Standing, _ scopes: Scopes, _ format: TokenFormat, _ mutation: Mutation
+    ) async throws -> Issued {
+        let (now, refresh) = (Timestamp.now, Secret(.refreshToken))
+        let seconds = session.client == nil ? Self.signInSeconds : Self.clientSeconds
+        let expires = min(now + .seconds(seconds), session.expires)
+        let principal = session.principal(
+            standing, scopes, format == .jwt ? .jwt : .oauth2, issued: now, expires: expires)
+        _ = try await mutation.query(
+            "INSERT INTO refresh_tokens (hash, session_id) VALUES (\(refresh.hash), \(session.id))")
+        let token = try await AccessTokens(keys: self.keys).issue(principal, as: format, mutation)
+        return Issued(
+            accessToken: token, expiresIn: Int((expires - now).milliseconds / 1000), refreshToken: refresh.text,
+            scopes: scopes, session: session.id)
+    }
 }

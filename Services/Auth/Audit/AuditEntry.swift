@@ -55,3 +55,23 @@ extension Mutation {
             """)
     }
 }
+
+extension Mutation {
+    /// Writes many at once, each for as many alike ones as its count says.
+    func audit(_ entries: [(entry: AuditEntry, count: Int, time: Timestamp)]) async throws {
+        // Arrays of text have no NULL here: an empty text stands for it.
+        func column(_ value: (AuditEntry) -> String?) -> [String] { entries.map { value($0.entry) ?? "" } }
+        _ = try await self.query(
+            """
+            INSERT INTO audit (id, time, action, outcome, tenant, actor, credential, address, target, reason, count)
+            SELECT e.id, timestamptz 'epoch' + e.time * interval '1 millisecond', e.action, e.outcome, nullif(e.tenant, ''),
+                nullif(e.actor, ''), nullif(e.credential, ''), nullif(e.address, ''), nullif(e.target, ''),
+                nullif(e.reason, ''), e.count
+            FROM unnest(
+                \(entries.map { ULID(at: $0.time).text }), \(entries.map(\.time.milliseconds)), \(column(\.action)),
+                \(column(\.outcome.rawValue)), \(column(\.tenant)), \(column(\.actor)), \(column(\.credential)),
+                \(column(\.address)), \(column(\.target)), \(column(\.reason)), \(entries.map { Int64($0.count) })
+            ) AS e(id, time, action, outcome, tenant, actor, credential, address, target, reason, count)
+            """)
+    }
+}

@@ -19,6 +19,8 @@ CREATE TABLE users (
     password_hash text,
     -- May administer auth itself (the scope auth:admin).
     is_owner boolean NOT NULL DEFAULT false,
+    -- Counts how often everything that they held was revoked: who was let in before that is not let in further.
+    generation bigint NOT NULL DEFAULT 0,
     disabled_at timestamptz,
     last_login_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),

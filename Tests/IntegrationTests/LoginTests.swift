@@ -1,0 +1,118 @@
+import Events
+import Foundation
+import TestSupport
+import Testing
+
+/// Sign-in with a password in Grimnir's words (contract grimnir §9), and what becomes of a session.
+@Suite("Login", .enabled(if: Suite.isEnabled, Suite.reason), .serialized)
+struct LoginTests {
+    static let password = "on the air since 1994"
+
+    /// A suite whose owner has a password.
+    static func with(
+        _ services: [ServiceName] = [.auth], databaseURL: String? = nil, _ body: (Suite) async throws -> Void
+    ) async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "owner-\(UUID().uuidString).password")
+        try "\(Self.password)\n".write(to: file, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(at: file) }
+        try await Suite.with(
+            services, gateways: 0, databaseURL: databaseURL,
+            environment: ["AUTH_OWNER_EMAIL": "Owner@localhost", "AUTH_OWNER_PASSWORD_FILE": file.path], body)
+    }
+
+    static func claims(_ token: String) throws -> JSON {
+        let parts = token.split(separator: ".").map(String.init)
+        try #require(parts.count == 3)
+        return try #require(AuthTests.base64URL(parts[1]).flatMap { JSON(parsing: Array($0)) })
+    }
+
+    static func logIn(
+        _ suite: Suite, _ email: String, _ password: String, station: String? = nil
+    ) async throws -> Suite.Answer {
+        var body: [String: JSON] = ["email": .string(email), "password": .string(password)]
+        if let station { body["station_id"] = .string(station) }
+        return try await suite.request("POST", .auth, "/api/v1/auth/login", .object(body))
+    }
+
+    static func refresh(_ suite: Suite, _ token: String) async throws -> Suite.Answer {
+        try await suite.request("POST", .auth, "/api/v1/auth/refresh", ["refresh_token": .string(token)])
+    }
+
+    @Test func `the owner signs in, with everything of the default tenant and auth itself`() async throws {
+        try await Self.with { suite in
+            let answer = try await Self.logIn(suite, "owner@LOCALHOST", Self.password)
+            #expect(answer.status == 200, "\(answer.body)")
+            #expect(answer.headers["cache-control"] == "no-store")
+            #expect(
+                Set(try #require(answer.body.object).keys)
+                    == ["access_token", "token_type", "expires_in", "refresh_token"])
+            #expect(answer["token_type"] == "Bearer" && answer["expires_in"] == 900)
+            let token = try #require(answer["access_token"]?.string)
+            let claims = try Self.claims(token)
+            #expect(claims["scope"] == "* auth:admin" && claims["tenant"] == "default")
+            #expect(claims["roles"] == ["owner", "platform_admin"] && claims["sid"]?.string != nil)
+            #expect(claims["uid"] == claims["sub"] && claims["station_id"] == nil)
+            #expect(try await suite.request("GET", .auth, "/v1/auth/keys", token: token).status == 200)
+            for secret in [Self.password, token, try #require(answer["refresh_token"]?.string)] {
+                #expect(!suite.log("auth").contains(secret))
+            }
+        }
+    }
+
+    @Test func `a refresh token counts once, and shown again it ends the session`() async throws {
+        try await Self.with { suite in
+            let first = try await Self.logIn(suite, "owner@localhost", Self.password)
+            let other = try await Self.logIn(suite, "owner@localhost", Self.password)
+            let old = try #require(first["refresh_token"]?.string)
+            let second = try await Self.refresh(suite, old)
+            #expect(second.status == 200, "\(second.body)")
+            let new = try #require(second["refresh_token"]?.string)
+            #expect(new != old && second["expires_in"] == 900)
+            let (one, two) = (
+                try Self.claims(try #require(first["access_token"]?.string)),
+                try Self.claims(try #require(second["access_token"]?.string))
+            )
+            #expect(one["sid"] == two["sid"] && one["jti"] != two["jti"])
+
+            let reused = try await Self.refresh(suite, old)
+            #expect(reused.status == 401 && reused.body == ["error": "unauthorized"])
+            #expect(try await Self.refresh(suite, new).status == 401)
+            let events = try await suite.events(.auth, "auth.revoked", room: "", token: try suite.ownerKey)
+            #expect(events.map { $0["kind"] } == ["session"])
+            #expect(events.first?["id"] == one["sid"])
+            // Another sign-in of the same user goes on.
+            #expect(try await Self.refresh(suite, try #require(other["refresh_token"]?.string)).status == 200)
+        }
+    }
+
+    @Test func `of many who show a refresh token at once, at most one gets another`() async throws {
+        try await Self.with { suite in
+            let signedIn = try await Self.logIn(suite, "owner@localhost", Self.password)
+            let token = try #require(signedIn["refresh_token"]?.string)
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<8 { group.addTask { try await Self.refresh(suite, token).status } }
+                return try await group.reduce(into: [Int]()) { $0.append($1) }
+            }
+            #expect(statuses.filter { $0 == 200 }.count == 1 && statuses.filter { $0 == 401 }.count == 7)
+        }
+    }
+
+    @Test func `an access token of a sign-in gets another, and takes the refresh token's place`() async throws {
+        try await Self.with { suite in
+            let signedIn = try await Self.logIn(suite, "owner@localhost", Self.password)
+            let token = try #require(signedIn["access_token"]?.string)
+            let again = try await suite.request("POST", .auth, "/api/v1/auth/refresh", token: token)
+            #expect(again.status == 200, "\(again.body)")
+            #expect(try await Self.refresh(suite, try #require(again["refresh_token"]?.string)).status == 200)
+            // The first one is used, so somebody else has it.
+            #expect(try await Self.refresh(suite, try #require(signedIn["refresh_token"]?.string)).status == 401)
+            // A credential of no sign-in has none to go on with.
+            for credential in [try suite.ownerKey, try await suite.token()] {
+                let refused = try await suite.request("POST", .auth, "/api/v1/auth/refresh", token: credential)
+                #expect(refused.status == 401 && refused.body == ["error": "unauthorized"])
+            }
+            let bad = try await suite.request("POST", .auth, "/api/v1/auth/refresh", token: "nonsense")
+            #expect(bad.status == 401 && bad.body == ["error": "unauthorized"])
+        }
+    }
+}
