@@ -12,6 +12,7 @@ struct Auth {
         await ServiceProcess.run("auth") { process in
             let config = try AuthConfig(process.config)
             let usage = KeyUsage()
+            let issuers = TrustedIssuers(config.trustedIssuers, logger: process.logger)
             let keys = SigningKeys(issuer: config.issuer, secrets: config.secretsKey, logger: process.logger)
             let service = try DomainService(
                 .auth, process,
@@ -24,6 +25,8 @@ struct Auth {
                         name: "0003-accounts", sql: String(decoding: PackageResources._003_accounts_sql, as: UTF8.self)),
                     Migration(
                         name: "0004-audit", sql: String(decoding: PackageResources._004_audit_sql, as: UTF8.self)),
+                    Migration(
+                        name: "0005-issuers", sql: String(decoding: PackageResources._005_issuers_sql, as: UTF8.self)),
                 ],
                 openAPI: PackageResources.openapi_yaml,
                 authenticate: { database in
@@ -36,15 +39,16 @@ struct Auth {
             let revocations = Revocations(database: database, writer: writer)
             let seats = NIOLockedValueBox(Seats())
             let trail = AuditTrail(writer: writer)
+            let limits = AttemptLimits()
             let users = Users(
-                database: database, writer: writer, trail: trail, passwords: PasswordHasher(), limits: AttemptLimits())
+                database: database, writer: writer, trail: trail, passwords: PasswordHasher(), limits: limits)
             let sessions = Sessions(database: database, writer: writer, keys: keys, trail: trail)
             let bootstrap = Bootstrap(
                 writer: writer, keys: keys, ownerKey: config.ownerKey, ownerAccount: config.ownerAccount, users: users,
                 logger: process.logger)
             service.readiness.require("signing-key") { bootstrap.isDone }
             service.commands.answer(FetchKeys.self) { _ in
-                FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks())
+                FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks(), others: await issuers.all)
             }
             service.commands.answer(FetchRevocations.self) { try await revocations.page(after: $0.after) }
             service.commands.answer(Introspect.self) {
@@ -65,11 +69,15 @@ struct Auth {
             TicketsAPI(tickets: tickets).add(to: service.router)
             APIKeysAPI(database: database, writer: writer).add(to: service.router)
             SigningKeysAPI(keys: keys, writer: writer).add(to: service.router)
-            OAuth2API(database: database, writer: writer, keys: keys).add(to: service.router)
+            OAuth2(
+                database: database, writer: writer, trail: trail, limits: limits, credentials: credentials, users: users,
+                sessions: sessions
+            ).add(to: service.router)
             LoginAPI(users: users, sessions: sessions).add(to: service.router)
+            let issuerUpkeep = TrustedIssuerUpkeep(issuers: issuers, database: database, writer: writer)
             let upkeep = Upkeep(
                 writer: writer, keys: keys, usage: usage, revocations: revocations, rotation: config.signingKeyAge)
-            return service.parts(with: [trail, bootstrap] + upkeep.duties)
+            return service.parts(with: [trail, bootstrap, issuerUpkeep] + upkeep.duties)
         }
     }
 }
