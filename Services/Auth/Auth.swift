@@ -70,7 +70,8 @@ struct Auth {
             APIKeysAPI(database: database, writer: writer).add(to: service.router)
             SigningKeysAPI(keys: keys, writer: writer).add(to: service.router)
             OAuth2(
-                database: database, writer: writer, trail: trail, limits: limits, credentials: credentials, users: users,
+                database: database, writer: writer, trail: trail, limits: limits, credentials: credentials,
+                users: users,
                 sessions: sessions
             ).add(to: service.router)
             LoginAPI(users: users, sessions: sessions).add(to: service.router)

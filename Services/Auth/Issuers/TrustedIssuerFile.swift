@@ -46,7 +46,8 @@ enum TrustedIssuerFile {
 
     /// https, or http on this machine; without user, query and fragment.
     static func url(_ text: String) -> URL? {
-        guard text.utf8.count <= 1000, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }), let url = URL(string: text),
+        guard text.utf8.count <= 1000, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }),
+            let url = URL(string: text),
             let parts = URLComponents(string: text), let host = parts.host, !host.isEmpty, parts.user == nil,
             parts.password == nil, parts.fragment == nil
         else { return nil }
@@ -135,7 +136,9 @@ enum TrustedIssuerFile {
                     throw self.error("a rule must have claim, value and scope, and nothing else")
                 }
                 let scope = try self.text("scope", of: rule)
-                guard Grant.isScope(Scope(scope)) else { throw self.error("a rule's scope must be one such as radio:read") }
+                guard Grant.isScope(Scope(scope)) else {
+                    throw self.error("a rule's scope must be one such as radio:read")
+                }
                 guard Scope(scope) != .authAdmin else { throw self.error("no other issuer gives auth:admin") }
                 read.append(
                     TrustedIssuer.Rule(

@@ -38,7 +38,8 @@ struct AuthorizationRequest: Sendable {
             let uri = parameters["redirect_uri"].flatMap(RedirectURI.init),
             client.redirectURIs.contains(where: uri.fits)
         else {
-            throw FormParameters.invalid("The application gave an address for the answer that is not registered for it.")
+            throw FormParameters.invalid(
+                "The application gave an address for the answer that is not registered for it.")
         }
         return (client, uri)
     }
@@ -69,7 +70,8 @@ struct AuthorizationRequest: Sendable {
         guard parameters["code_challenge_method"] == "S256", let challenge = parameters["code_challenge"],
             PKCE.isChallenge(challenge)
         else {
-            throw refuse("invalid_request", "code_challenge of 43 characters and code_challenge_method=S256 are required")
+            throw refuse(
+                "invalid_request", "code_challenge of 43 characters and code_challenge_method=S256 are required")
         }
         for name in ["tenant", "station"] {
             guard parameters[name].map(Grant.isName) ?? true else {

@@ -142,7 +142,8 @@ extension Mutation {
     private func endIssued(to id: String, _ entry: AuditEntry) async throws {
         _ = try await self.query("DELETE FROM authorization_codes WHERE client_id = \(id)")
         let sessions = try await self.query(
-            "UPDATE sessions SET revoked_at = now() WHERE client_id = \(id) AND revoked_at IS NULL RETURNING id, tenant")
+            "UPDATE sessions SET revoked_at = now() WHERE client_id = \(id) AND revoked_at IS NULL RETURNING id, tenant"
+        )
         for session in sessions {
             var ended = entry
             (ended.action, ended.reason) = ("session.revoke", "client \(id)")

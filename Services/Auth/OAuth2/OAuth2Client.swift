@@ -82,7 +82,8 @@ struct OAuth2Clients: Sendable {
     func authenticate(_ proof: ClientProof, address: String) async throws -> OAuth2Client {
         if let seconds = self.limits.retryAfter(address) {
             throw APIFailure(
-                .tooManyRequests, code: "slow_down", "Too many failed attempts", headers: [.retryAfter: "\(seconds)"])
+                .tooManyRequests, code: "temporarily_unavailable", "Too many failed attempts",
+                headers: [.retryAfter: "\(seconds)"])
         }
         guard let client = try await self.client(proof.id), Self.isProven(client, proof) else {
             self.limits.badCredential(from: address)

@@ -76,7 +76,8 @@ struct TokenEndpoint {
         guard !scopes.all.isEmpty, claim.utf8.count <= 1024, scopes.all.allSatisfy(Grant.isScope),
             scopes.all.allSatisfy(limit.contains)
         else {
-            throw APIFailure(.badRequest, code: "invalid_scope", "The scope is malformed, or more than there is to give")
+            throw APIFailure(
+                .badRequest, code: "invalid_scope", "The scope is malformed, or more than there is to give")
         }
         return scopes
     }

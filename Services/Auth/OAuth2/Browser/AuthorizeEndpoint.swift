@@ -45,7 +45,7 @@ struct AuthorizeEndpoint {
         do {
             let asked = try await self.read(form["request"] ?? "")
             guard let session = try await self.browsers.find(request) else { return Self.signIn(asked) }
-            guard FormToken(session.secret, purpose: Self.purpose, content: asked.query).accepts(form["token"]) else {
+            guard FormToken(session.secret, purpose: Self.purpose, content: asked.query).accepts(form["csrf"]) else {
                 throw ErrorPage.foreign
             }
             switch form["decision"] {
@@ -88,6 +88,7 @@ struct AuthorizeEndpoint {
             tenant: place.tenant, station: place.station, scopes: place.scopes)
         let entry = self.entry("authorization.grant", asked, place.tenant, user, context)
         let code = try await self.writer.write { mutation in
+            guard try await user.isStillLetIn(mutation) else { throw ErrorPage.foreign }
             try await mutation.audit(entry)
             return try await AuthorizationCodes.issue(consent, mutation)
         }

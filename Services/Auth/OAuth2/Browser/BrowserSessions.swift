@@ -30,6 +30,7 @@ struct BrowserSessions: Sendable {
     func begin(_ user: User, replacing old: String?) async throws -> String {
         let secret = BrowserCookies.secret()
         _ = try await self.writer.write { mutation in
+            guard try await user.isStillLetIn(mutation) else { throw Users.invalidCredentials }
             if let old {
                 _ = try await mutation.query("DELETE FROM browser_sessions WHERE hash = \(Secret.hash(old))")
             }
@@ -42,13 +43,22 @@ struct BrowserSessions: Sendable {
         return secret
     }
 
+    /// Ends one, on the user's word.
     func end(_ session: Found, address: String) async throws {
         let entry = AuditEntry(
-            "user.logout", tenant: session.user.memberships.first?.tenant, actor: session.user.id, address: address,
+            "user.logout", tenant: session.user.tenants.first, actor: session.user.id, address: address,
             target: session.user.id, reason: "browser")
         _ = try await self.writer.write { mutation in
             _ = try await mutation.query("DELETE FROM browser_sessions WHERE hash = \(Secret.hash(session.secret))")
             try await mutation.audit(entry)
         }
+    }
+}
+
+extension User {
+    /// Whether they were neither disabled nor signed out of everything since they were read.
+    func isStillLetIn(_ mutation: Mutation) async throws -> Bool {
+        guard let record = try await UserRecord.find(self.id, mutation) else { return false }
+        return record.disabled == nil && record.user.generation == self.generation
     }
 }

@@ -20,7 +20,7 @@ struct ConsentPage {
                 <strong>\(self.request.redirectURI.shown)</strong>.</p>
                 <form method="post" action="\(AuthorizationRequest.path)">
                 <input type="hidden" name="request" value="\(self.request.query)">
-                <input type="hidden" name="token" value="\(token.text)">
+                <input type="hidden" name="csrf" value="\(token.text)">
                 \(self.choice)
                 <p>It will be able to:</p>
                 \(self.scopes)
@@ -29,7 +29,8 @@ struct ConsentPage {
                 <button name="decision" value="deny">Deny</button>
                 </p>
                 </form>
-                \(SignOutForm(user: self.user, session: self.session, then: self.path).html)
+                <p class="foot quiet">Signed in as \(self.user.email).
+                <a href="\(LoginEndpoint.path(then: self.path, choosing: true))">Not you?</a></p>
                 """)
     }
 
@@ -75,6 +76,7 @@ struct ConsentPage {
 /// Who is signed in, and the way out.
 struct SignOutForm {
     let user: User
+    /// The cookie's secret.
     let session: String
     /// Where to go on; `nil`: nowhere.
     let then: String?
@@ -85,11 +87,11 @@ struct SignOutForm {
         let next: HTML =
             self.then.map { "<input type=\"hidden\" name=\"continue\" value=\"\($0)\">" } ?? ""
         return """
-            <form method="post" action="/oauth2/logout" class="foot quiet">
-            <input type="hidden" name="token" value="\(FormToken(self.session, purpose: Self.purpose).text)">
+            <p>You are signed in as \(self.user.email).</p>
+            <form method="post" action="/oauth2/logout">
+            <input type="hidden" name="csrf" value="\(FormToken(self.session, purpose: Self.purpose).text)">
             \(next)
-            Signed in as \(self.user.email).
-            <button class="link">\(self.then == nil ? "Sign out" : "Not you?")</button>
+            <p class="actions"><button>Sign out</button></p>
             </form>
             """
     }

@@ -17,7 +17,10 @@ struct LoginEndpoint {
     private static let passwordMax = 1024
 
     /// The login page, which leads on to a path of ours.
-    static func path(then path: String) -> String { "\(Self.path)?continue=\(FormParameters.encode(path))" }
+    /// - Parameter choosing: whether somebody who is signed in is to see who that is.
+    static func path(then path: String, choosing: Bool = false) -> String {
+        "\(Self.path)?\(choosing ? "choose=1&" : "")continue=\(FormParameters.encode(path))"
+    }
 
     func add(to router: Router<APIContext>) {
         router.get("/oauth2/login") { request, _ in
@@ -36,12 +39,14 @@ struct LoginEndpoint {
         try query.requireNoneRepeated()
         let next = try Self.next(query["continue"])
         guard let session = try await self.browsers.find(request) else { return self.form(request, next) }
-        if let next { return WebPage.redirect(to: next) }
+        if let next, query["choose"] == nil { return WebPage.redirect(to: next) }
+        let onward: HTML = next.map { "<p class=\"foot quiet\"><a href=\"\($0)\">Go on as you are</a></p>" } ?? ""
         return WebPage(
             title: "Signed in",
             body: """
                 <h1>You are signed in</h1>
-                \(SignOutForm(user: session.user, session: session.secret, then: nil).html)
+                \(SignOutForm(user: session.user, session: session.secret, then: next).html)
+                \(onward)
                 """
         ).response()
     }
@@ -64,10 +69,11 @@ struct LoginEndpoint {
         try form.requireNoneRepeated()
         let next = try Self.next(form["continue"])
         guard let visitor = self.browsers.cookies.read(.visitor, of: request),
-            FormToken(visitor, purpose: Self.purpose).accepts(form["token"])
+            FormToken(visitor, purpose: Self.purpose).accepts(form["csrf"])
         else {
             return self.form(
-                request, next, .forbidden, "The form was out of date. If this comes again, allow cookies for this site.")
+                request, next, .forbidden, "The form was out of date. If this comes again, allow cookies for this site."
+            )
         }
         guard let email = form["email"], let password = form["password"], email.unicodeScalars.count <= Self.emailMax,
             password.unicodeScalars.count <= Self.passwordMax
@@ -105,7 +111,7 @@ struct LoginEndpoint {
         try form.requireNoneRepeated()
         let next = try Self.next(form["continue"])
         if let session = try await self.browsers.find(request) {
-            guard FormToken(session.secret, purpose: SignOutForm.purpose).accepts(form["token"]) else {
+            guard FormToken(session.secret, purpose: SignOutForm.purpose).accepts(form["csrf"]) else {
                 throw ErrorPage.foreign
             }
             try await self.browsers.end(session, address: context.clientAddress)
@@ -132,7 +138,7 @@ struct LoginEndpoint {
                 <h1>Sign in</h1>
                 \(notice)
                 <form method="post" action="\(Self.path)">
-                <input type="hidden" name="token" value="\(token.text)">
+                <input type="hidden" name="csrf" value="\(token.text)">
                 \(carried)
                 <label>E-mail address
                 <input type="email" name="email" autocomplete="username" maxlength="254" required autofocus>

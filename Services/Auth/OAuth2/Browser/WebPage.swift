@@ -30,6 +30,8 @@ struct WebPage {
     }
 
     /// Sends the browser on, by GET whatever it did before.
+    ///
+    /// Never 307, which would send a password on (RFC 9700 §4.12).
     static func redirect(to location: String, _ headers: HTTPFields = [:]) -> Response {
         var headers = headers
         headers[.location] = location
@@ -94,7 +96,7 @@ struct WebPage {
         button { flex: 1; padding: .65rem 1rem; border: 1px solid var(--line); border-radius: 8px; background: transparent;
             color: var(--text); font: inherit; font-weight: 600; cursor: pointer; }
         button.main { border-color: var(--accent); background: var(--accent); color: var(--on-accent); }
-        button.link { flex: none; padding: 0; border: 0; color: var(--accent); font-weight: 400; text-decoration: underline; }
+        a { color: var(--accent); }
         :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
         .foot { margin: 1.25rem 0 0; padding-top: 1rem; border-top: 1px solid var(--line); }
         """
