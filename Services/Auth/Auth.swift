@@ -23,7 +23,7 @@ struct Auth {
             service.readiness.require("signing-key") { parts.bootstrap.isDone }
             parts.answerCommands(service.commands)
             parts.addRoutes(service.router)
-            return service.parts(with: [parts.trail, parts.bootstrap] + parts.upkeep.duties)
+            return service.parts(with: [parts.trail, parts.bootstrap, parts.issuerUpkeep] + parts.upkeep.duties)
         }
     }
 
@@ -32,5 +32,6 @@ struct Auth {
         Migration(name: "0002-stations", sql: String(decoding: PackageResources._002_stations_sql, as: UTF8.self)),
         Migration(name: "0003-accounts", sql: String(decoding: PackageResources._003_accounts_sql, as: UTF8.self)),
         Migration(name: "0004-audit", sql: String(decoding: PackageResources._004_audit_sql, as: UTF8.self)),
+        Migration(name: "0005-issuers", sql: String(decoding: PackageResources._005_issuers_sql, as: UTF8.self)),
     ]
 }

@@ -8,6 +8,7 @@ import ServiceKit
 /// | `auth.issuer` | string | `http://<http.host>:<port>` | the `iss` of every token |
 /// | `auth.secrets.key.file` | path | required | 64 hexadecimal digits: the key that signing keys are sealed with |
 /// | `auth.signing.rotationDays` | int | 90 | the age at which a signing key is followed by a new one; 0: never |
+/// | `auth.issuers.file` | path | none | a JSON list of other issuers whose access tokens are accepted |
 /// | `auth.owner.key.file` | path | none | the local owner's API key, `xp_` and 64 hexadecimal digits; made known at start |
 /// | `auth.owner.email` | string | none | the first user, an owner; made at a start that finds no owner |
 /// | `auth.owner.password.file` | path | none | that user's password |
@@ -16,6 +17,7 @@ struct AuthConfig {
     let issuer: String
     let secretsKey: SymmetricKey
     let ownerKey: OwnerKey?
+    let trustedIssuers: [TrustedIssuerEntry]
     /// `nil`: signing keys are changed by command only.
     let signingKeyAge: Duration?
     let ownerAccount: OwnerAccount?
@@ -24,6 +26,7 @@ struct AuthConfig {
     init(_ config: ConfigReader) throws {
         let http = try HTTPConfig(config, service: "auth", offset: 20)
         self.issuer = config.string(forKey: "auth.issuer", default: "http://\(http.host):\(http.port)")
+        self.trustedIssuers = try Self.trustedIssuers(config, own: self.issuer)
         let days = config.int(forKey: "auth.signing.rotationDays", default: 90)
         guard (0...3650).contains(days) else {
             throw ConfigurationError(key: "auth.signing.rotationDays", problem: "must be from 0 to 3650")
@@ -54,12 +57,21 @@ struct AuthConfig {
         self.ownerKey = OwnerKey(ownerKey)
     }
 
+    private static func trustedIssuers(_ config: ConfigReader, own: String) throws -> [TrustedIssuerEntry] {
+        guard let path = config.string(forKey: "auth.issuers.file") else { return [] }
+        return try TrustedIssuerFile.read(Self.bytes(of: path, key: "auth.issuers.file"), own: own)
+    }
+
     private static func read(_ path: String, key: String) throws -> String {
+        String(String(decoding: try Self.bytes(of: path, key: key), as: UTF8.self).filter { !$0.isWhitespace })
+    }
+
+    private static func bytes(of path: String, key: String) throws -> [UInt8] {
         guard let data = try? Data(contentsOf: URL(filePath: path)) else {
             // `try?`: whatever the reason, the operator needs the key and the path.
             throw ConfigurationError(key: key, problem: "names a file that cannot be read: \(path)")
         }
-        return String(String(decoding: data, as: UTF8.self).filter { !$0.isWhitespace })
+        return Array(data)
     }
 }
 

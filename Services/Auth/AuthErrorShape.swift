@@ -8,9 +8,9 @@ import ServiceKit
 enum AuthErrorShape {
     static let shape: @Sendable (APIFailure, Request) -> (contentType: String, body: [UInt8]) = { failure, request in
         let body: JSON
-        if request.uri.path.hasPrefix("/oauth2") {
+        if ["/oauth2", "/.well-known"].contains(where: request.uri.path.hasPrefix) {
             body = [
-                "error": .string(failure.code ?? oauth2Code(failure.status)),
+                "error": .string(failure.code ?? bearerCode(failure) ?? oauth2Code(failure.status)),
                 "error_description": .string(failure.message),
             ]
         } else if LoginAPI.paths.contains(request.uri.path) {
@@ -27,10 +27,16 @@ enum AuthErrorShape {
         return ("application/json", body.bytes)
     }
 
+    /// What a bearer token was refused with (RFC 6750 §3.1).
+    private static func bearerCode(_ failure: APIFailure) -> String? {
+        guard let challenge = failure.headers[.wwwAuthenticate], challenge.hasPrefix("Bearer") else { return nil }
+        return ["invalid_token", "insufficient_scope"].first { challenge.contains("error=\"\($0)\"") }
+    }
+
     private static func oauth2Code(_ status: HTTPResponse.Status) -> String {
         switch status {
         case .unauthorized: "invalid_client"
-        case .serviceUnavailable: "temporarily_unavailable"
+        case .serviceUnavailable, .tooManyRequests: "temporarily_unavailable"
         case .internalServerError: "server_error"
         default: "invalid_request"
         }

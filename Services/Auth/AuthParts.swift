@@ -20,6 +20,8 @@ struct AuthParts {
     let revocations: Revocations
     let users: Users
     let sessions: Sessions
+    let issuers: TrustedIssuers
+    let issuerUpkeep: TrustedIssuerUpkeep
     let bootstrap: Bootstrap
     let upkeep: Upkeep
     private let seats = NIOLockedValueBox(Seats())
@@ -37,6 +39,8 @@ struct AuthParts {
         self.users = Users(
             database: database, writer: writer, trail: self.trail, passwords: PasswordHasher(), limits: self.limits)
         self.sessions = Sessions(database: database, writer: writer, keys: self.keys, trail: self.trail)
+        self.issuers = TrustedIssuers(config.trustedIssuers, logger: logger)
+        self.issuerUpkeep = TrustedIssuerUpkeep(issuers: self.issuers, database: database, writer: writer)
         self.bootstrap = Bootstrap(
             writer: writer, keys: self.keys, ownerKey: config.ownerKey, ownerAccount: config.ownerAccount,
             users: self.users, logger: logger)
@@ -50,15 +54,18 @@ struct AuthParts {
         TicketsAPI(tickets: self.tickets).add(to: router)
         APIKeysAPI(database: self.database, writer: self.writer).add(to: router)
         SigningKeysAPI(keys: self.keys, writer: self.writer).add(to: router)
-        OAuth2API(database: self.database, writer: self.writer, keys: self.keys).add(to: router)
+        OAuth2(
+            database: self.database, writer: self.writer, trail: self.trail, limits: self.limits,
+            credentials: self.credentials, users: self.users, sessions: self.sessions
+        ).add(to: router)
         LoginAPI(users: self.users, sessions: self.sessions).add(to: router)
     }
 
     func answerCommands(_ server: CommandServer) {
         let (config, keys, credentials, tickets) = (self.config, self.keys, self.credentials, self.tickets)
-        let (revocations, seats) = (self.revocations, self.seats)
+        let (revocations, issuers, seats) = (self.revocations, self.issuers, self.seats)
         server.answer(FetchKeys.self) { _ in
-            FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks())
+            FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks(), others: await issuers.all)
         }
         server.answer(FetchRevocations.self) { try await revocations.page(after: $0.after) }
         server.answer(Introspect.self) { try await credentials.introspect($0.token, address: $0.remoteAddress) }

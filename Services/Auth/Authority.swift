@@ -22,39 +22,3 @@ struct Authority {
         """
     }
 }
-
-extension EventWriter {
-    enum Revocable {
-        case clients
-
-        fileprivate var table: String {
-            switch self {
-            case .clients: "oauth_clients"
-            }
-        }
-
-        fileprivate var kind: CredentialRevoked.Kind {
-            switch self {
-            case .clients: .client
-            }
-        }
-    }
-
-    /// `false`: there is none with that id that is valid and within the asker's authority.
-    func revoke(_ what: Revocable, id: String, by authority: Authority) async throws -> Bool {
-        // Postgres takes no text with a NUL, and would say so as a fault of ours.
-        guard Grant.isName(id) else { return false }
-        return try await self.write { mutation in
-            let rows = try await mutation.query(
-                """
-                UPDATE \(unescaped: what.table) SET revoked_at = now()
-                WHERE id = \(id) AND revoked_at IS NULL AND \(authority.covers) RETURNING tenant
-                """)
-            for row in rows {
-                try await mutation.revoke(
-                    CredentialRevoked(kind: what.kind, id: id), tenant: try row.decode("tenant"))
-            }
-            return !rows.isEmpty
-        }
-    }
-}

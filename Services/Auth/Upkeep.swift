@@ -29,6 +29,7 @@ struct Upkeep {
                     try await AccessTokens.forgetExpired(mutation)
                     try await Tickets.forgetExpired(mutation)
                     try await Sessions.forgetEnded(mutation)
+                    try await AuthorizationCodes.forgetExpired(mutation)
                 }
             },
         ]

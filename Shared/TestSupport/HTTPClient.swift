@@ -4,7 +4,7 @@ import NIOPosix
 
 /// One HTTP/1.1 request per connection, for tests.
 public enum HTTPClient {
-    /// Header names of the answer are in lower case.
+    /// Header names of the answer are in lower case; several `set-cookie` are one, with line ends between them.
     public typealias Answer = (status: Int, headers: [String: String], body: [UInt8])
 
     public static func request(
@@ -61,7 +61,12 @@ private final class AnswerCollector: ChannelInboundHandler {
         switch self.unwrapInboundIn(data) {
         case .head(let head):
             self.answer.status = Int(head.status.code)
-            for (name, value) in head.headers { self.answer.headers[name.lowercased()] = value }
+            for (name, value) in head.headers {
+                let name = name.lowercased()
+                // The one field that cannot be one line (RFC 9110 §5.3).
+                let earlier = name == "set-cookie" ? self.answer.headers[name].map { "\($0)\n" } ?? "" : ""
+                self.answer.headers[name] = earlier + value
+            }
         case .body(let bytes): self.answer.body += bytes.readableBytesView
         case .end: self.promise.succeed(self.answer)
         }

@@ -83,6 +83,8 @@ CREATE TABLE authorization_codes (
     -- PKCE, S256 (RFC 7636 §4.2).
     challenge text NOT NULL,
     tenant text NOT NULL,
+    -- The one station that it is for.
+    station text,
     scope text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,

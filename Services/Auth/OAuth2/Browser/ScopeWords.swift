@@ -1,0 +1,46 @@
+import Events
+
+/// What a scope allows, in words for the user who is to agree to it.
+enum ScopeWords {
+    private static let table: [(scope: Scope, words: String)] = [
+        (.all, "Everything that you may do in this channel"),
+        (.obsRead, "See sources, scenes and the state of OBS"),
+        (.obsSources, "Change sources and scenes in OBS"),
+        (.systemRead, "See how the system is doing"),
+        (.streamsRead, "See streams and their viewers"),
+        (.streamsWrite, "Start, change and end streams"),
+        (.analyticsRead, "See audience numbers"),
+        (.activitiesRead, "See the channel's activities"),
+        (.activitiesWrite, "Report activities in the channel's name"),
+        (.channelRead, "See the channel's settings and state"),
+        (.tipsRead, "See tips"),
+        (.tipsModeration, "Approve and reject tips"),
+        (.sessionRead, "See the numbers of the stream session"),
+        (.streamLiveRead, "See whether the channel is live"),
+        (.overlaysRead, "See overlays"),
+        (.overlaysBroadcast, "Send messages to overlays"),
+        (.kvstoreRead, "Read stored values"),
+        (.storeRead, "See the store"),
+        (.botRead, "See what the chat bot does"),
+        (.radioRead, "See radio stations and what they play"),
+        (.radioWrite, "Run radio stations: play, schedule, take over"),
+        (.camerasRead, "See cameras and what they detect"),
+        (.camerasWrite, "Add, change and remove cameras"),
+        (.camerasControl, "Control cameras"),
+        ("users:read", "See users and channels"),
+        ("users:write", "Add, change and remove users and channels"),
+        ("keys:write", "Make and revoke API keys and applications"),
+        ("audit:read", "Read the audit log"),
+        (.authAdmin, "Administer sign-in and credentials of every channel"),
+    ]
+
+    static let known = table.map(\.scope)
+
+    private static let byScope = Dictionary(uniqueKeysWithValues: table.map { ($0.scope, $0.words) })
+
+    static func words(for scope: Scope) -> String {
+        if let words = self.byScope[scope] { return words }
+        guard scope.name.hasSuffix(":*") else { return scope.name }
+        return "Everything to do with \(scope.name.dropLast(2))"
+    }
+}
