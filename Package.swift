@@ -93,7 +93,11 @@ let package = Package(
         library("WebSockets", ["CLibwebsockets", "Threads", locks, logging]),
         library("Database", ["CLibpq", "Events", "Threads", lifecycle, locks, logging, metrics]),
         library(
-            "Access", ["Bus", "Events", "ServiceKit", httpTypes, hummingbird, jwt, lifecycle, locks, logging, nio]),
+            "Access",
+            [
+                "Bus", "Events", "ServiceKit", configuration, crypto, httpTypes, hummingbird, jwt, lifecycle, locks,
+                logging, metrics, nio, product("NIOPosix", "swift-nio"),
+            ]),
         library(
             "DomainService",
             [
@@ -144,8 +148,14 @@ let package = Package(
                 "ServiceKit", configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird, logging,
                 nio,
             ]),
-        tests("Access", ["Access", "Bus", "Events", "TestSupport", jwt, lifecycle, locks, logging]),
-        tests("Gateway", ["Gateway", "Dialects", "Events", "WebSockets", logging]),
+        tests(
+            "Access",
+            [
+                "Access", "Bus", "Events", "TestSupport", product("CryptoExtras", "swift-crypto"), jwt, lifecycle,
+                locks, logging,
+            ]),
+        tests(
+            "Gateway", ["Access", "Bus", "Gateway", "Dialects", "Events", "TestSupport", "WebSockets", locks, logging]),
         tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
@@ -153,7 +163,7 @@ let package = Package(
         tests(
             "Documents",
             [
-                "Auth", "Bus", "CameraEvents", "Database", "Dialects", "DomainService", "Events", "Gateway",
+                "Access", "Auth", "Bus", "CameraEvents", "Database", "Dialects", "DomainService", "Events", "Gateway",
                 "OBSBridge", "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
             ]),
         tests(

@@ -3,11 +3,10 @@ import Events
 import Metrics
 import NIOConcurrencyHelpers
 
-/// Who is connected to this gateway, over all loops: per dialect, per key or account, and how often each address tried.
+/// Who is connected to this gateway, over all loops: per dialect, and how often each address tried.
 final class Census: Sendable {
     private struct State {
         var clients: [DialectName: Int] = [:]
-        var seats: [String: Int] = [:]
         var attempts: [Attempt: RateLimiter] = [:]
         var isDraining = false
     }
@@ -64,22 +63,5 @@ final class Census: Sendable {
             return count
         }
         self.gauges[dialect]?.record(count)
-    }
-
-    /// Takes a seat of a key or account; `false`: none is free on this gateway.
-    func take(_ seat: Seat) -> Bool {
-        self.state.withLockedValue { state in
-            let taken = state.seats[seat.owner, default: 0]
-            guard taken < seat.max else { return false }
-            state.seats[seat.owner] = taken + 1
-            return true
-        }
-    }
-
-    func giveBack(_ seat: Seat) {
-        self.state.withLockedValue { state in
-            let taken = state.seats[seat.owner, default: 1] - 1
-            state.seats[seat.owner] = taken > 0 ? taken : nil
-        }
     }
 }

@@ -19,13 +19,15 @@ final class Client: Identifiable {
     var session: any DialectSession
     /// Who it is, as far as a subscription has told.
     var principal: Principal?
-    /// Everybody whose credential was verified on this connection, by the credential's id: one revoked ends it.
-    private(set) var verified: [String: Principal] = [:]
+    /// Everybody whose credential was verified on this connection: one revoked ends it.
+    private(set) var verified: Set<Principal> = []
     var limiter: RateLimiter?
     var keys: Set<FilterKey> = []
     var seats: [Seat] = []
-    /// A `verify` or `call` is under way.
+    /// A `verify`, `call` or `claim` is under way.
     var isWaiting = false
+    /// What the session wants when it has its seat.
+    var whenSeated: [SessionAction] = []
     var held: [Held] = []
     /// Frames that go out later, in order of time.
     var later: [(at: Timestamp, frame: [UInt8])] = []
@@ -46,12 +48,12 @@ final class Client: Identifiable {
         self.profile = dialect.profile
         self.request = arrival.request
         self.principal = arrival.principal
-        self.verified = arrival.principal.map { [$0.credentialID: $0] } ?? [:]
+        self.verified = arrival.principal.map { [$0] } ?? []
         self.session = dialect.makeSession(arrival.request, principal: arrival.principal)
         self.limiter = dialect.profile.messageRate.map { RateLimiter($0, at: .now) }
     }
 
-    func note(_ principal: Principal) { self.verified[principal.credentialID] = principal }
+    func note(_ principal: Principal) { self.verified.insert(principal) }
 
     var description: ClientDescription {
         ClientDescription(

@@ -44,6 +44,10 @@ struct Doorman: Sendable {
             case .success(let verified): principal = verified
             case .failure(.invalid): return .refuse(refusal)
             case .failure(.unavailable): return .refuse(dialect.profile.unverifiedRefusal)
+            case .failure(.limited(let seconds)):
+                var refusal = dialect.profile.attemptRefusal
+                refusal.headers["Retry-After"] = "\(seconds)"
+                return .refuse(refusal)
             }
         }
         guard self.census.enter(dialect.profile) else { return .refuse(dialect.profile.connectionsRefusal) }
@@ -73,7 +77,8 @@ struct Doorman: Sendable {
     private static func notFound(_ path: String) -> HTTPRefusal {
         let owners: [(prefix: String, service: String)] = [
             ("/api/v1/streams", "stream-metrics"), ("/v1/streams", "stream-metrics"), ("/kappa/v2", "stream-metrics"),
-            ("/api/v1/auth", "auth"), ("/v1/auth", "auth"), ("/v1/tokens", "auth"), ("/oauth2", "auth"),
+            ("/api/v1/auth", "auth"), ("/v1/auth", "auth"), ("/v1/tokens", "auth"), ("/v1/tickets", "auth"),
+            ("/oauth2", "auth"), ("/v1/oauth2", "auth"),
             ("/.well-known", "auth"),
             ("/api/v1", "radio-playout"), ("/v1/cameras", "camera-events"),
             ("/api/health", "performance-monitor"), ("/api/ready", "performance-monitor"),

@@ -22,7 +22,11 @@ final class Edge: Sendable {
     /// How long clients have to go when the gateway drains; within the 10 s that a process has.
     private static let drainMax = Duration.seconds(6)
 
-    init(config: GatewayConfig, census: Census, enquiries: Enquiries, logger: Logger) throws {
+    /// - Parameter isRevoked: whether a credential that was verified is good no longer.
+    init(
+        config: GatewayConfig, census: Census, enquiries: Enquiries, seats: SeatLeases,
+        isRevoked: @escaping @Sendable (Principal) -> Bool, logger: Logger
+    ) throws {
         self.census = census
         self.loops = try (1...config.loops).map { number in
             // A loop's handler posts into the loop that holds it, which exists once this returns.
@@ -30,7 +34,8 @@ final class Edge: Sendable {
             let loop = try Loop<EdgeHandler>(
                 name: "loop-\(number)", mailboxCapacity: Self.mailboxMax, logger: logger
             ) {
-                EdgeHandler(census: census, enquiries: enquiries, logger: logger) { message in
+                EdgeHandler(census: census, enquiries: enquiries, seats: seats, isRevoked: isRevoked, logger: logger) {
+                    message in
                     own.withLockedValue { $0 }?.postAnswer(message)
                 }
             }
@@ -65,6 +70,11 @@ final class Edge: Sendable {
                 usleep(Self.backpressurePause)
             }
         }
+    }
+
+    /// Called on any thread, and never refused: whose credential is revoked must go.
+    func revoke(_ revoked: [CredentialRevoked]) {
+        for loop in self.loops { loop.postAnswer(.revoked(revoked)) }
     }
 
     /// Everybody who is connected.

@@ -11,6 +11,8 @@ final class EdgeHandler: LoopHandler {
 
     private let census: Census
     private let enquiries: Enquiries
+    private let seats: SeatLeases
+    private let isRevoked: (Principal) -> Bool
     private let logger: Logger
     /// Posts into this loop's own mailbox.
     private let post: Enquiries.Answer
@@ -40,9 +42,14 @@ final class EdgeHandler: LoopHandler {
     private static let queuedBytesMax = 4 << 20
     private static let backlogMax = Duration.seconds(1)
 
-    init(census: Census, enquiries: Enquiries, logger: Logger, post: @escaping Enquiries.Answer) {
+    init(
+        census: Census, enquiries: Enquiries, seats: SeatLeases, isRevoked: @escaping (Principal) -> Bool,
+        logger: Logger, post: @escaping Enquiries.Answer
+    ) {
         self.census = census
         self.enquiries = enquiries
+        self.seats = seats
+        self.isRevoked = isRevoked
         self.logger = logger
         self.post = post
         self.clientsByDialect = Array(repeating: 0, count: DialectRegistry.all.count)
@@ -58,21 +65,25 @@ final class EdgeHandler: LoopHandler {
     func received(_ messages: [EdgeMessage]) {
         // One moment for the whole turn: what is queued goes out at its end, so a long turn does not make clients slow.
         let now = ContinuousClock.now
+        var revoked: [CredentialRevoked] = []
         for message in messages {
             switch message {
             case .adopt(let arrival): self.adopt(arrival)
             case .events(let events): self.deliver(events, now)
             case .verified(let id, let result):
                 self.resume(id) { client, now in
-                    if case .success(let principal) = result { client.note(principal) }
+                    if case .success(let principal) = result, !self.admit(principal, on: client) { return [] }
                     return client.session.verified(result, at: now)
                 }
             case .called(let id, let result):
                 self.resume(id) { client, now in client.session.called(result, at: now) }
+            case .seated(let id, let seat, let isTaken): self.seated(id, seat, isTaken)
+            case .revoked(let more): revoked += more
             case .drain: self.drain()
             case .describe(let answer): answer(self.clients.values.map(\.description))
             }
         }
+        if !revoked.isEmpty { self.revoke(RevocationList(revoked)) }
     }
 
     private func adopt(_ arrival: Arrival) {
@@ -102,6 +113,7 @@ final class EdgeHandler: LoopHandler {
         connection.schedule(Timers.ping, after: client.profile.pingInterval)
         connection.schedule(Timers.silence, after: client.profile.silenceMax)
         if let interval = client.profile.beatInterval { connection.schedule(Timers.beat, after: interval) }
+        if let principal = arrival.principal, !self.admit(principal, on: client) { return }
         self.perform(client.session.opened(at: .now), for: client)
         if self.isDraining { self.perform(client.session.drain(at: .now), for: client) }
     }
@@ -109,7 +121,7 @@ final class EdgeHandler: LoopHandler {
     func closed(_ connection: Connection) {
         guard let client = self.clients.removeValue(forKey: connection.id) else { return self.forget(connection.id) }
         for key in client.keys { self.index.remove(client, under: key) }
-        for seat in client.seats { self.census.giveBack(seat) }
+        for seat in client.seats { self.seats.giveBack(seat) }
         self.clientsByDialect[client.dialect] -= 1
         self.census.leave(client.profile.name)
         connection.userData = nil
@@ -199,7 +211,7 @@ final class EdgeHandler: LoopHandler {
     // MARK: what sessions want
 
     private func perform(_ actions: [SessionAction], for client: Client) {
-        for action in actions {
+        for (place, action) in actions.enumerated() {
             guard !client.connection.isClosing else { return }
             switch action {
             case .send(let frame): client.connection.send(text: frame)
@@ -208,7 +220,10 @@ final class EdgeHandler: LoopHandler {
                 if client.later.count == 1 { client.connection.schedule(Timers.later, after: delay) }
             case .subscribe(let keys, let principal): self.subscribe(client, to: keys, as: principal)
             case .unsubscribe(let keys, let tenant): self.unsubscribe(client, from: keys, tenant: tenant)
-            case .claim(let seat): self.claim(seat, for: client)
+            case .claim(let seat):
+                client.isWaiting = true
+                client.whenSeated = Array(actions[(place + 1)...])
+                return self.enquiries.ask(.seat(seat, client.id, self.post))
             case .verify(let credential):
                 client.isWaiting = true
                 self.enquiries.ask(
@@ -242,17 +257,44 @@ final class EdgeHandler: LoopHandler {
         }
     }
 
-    private func claim(_ seat: Seat, for client: Client) {
-        guard !self.census.take(seat) else { return client.seats.append(seat) }
-        client.connection.send(text: seat.farewell)
-        client.connection.close(code: seat.closing.code, reason: seat.closing.reason)
+    private func seated(_ id: ConnectionID, _ seat: Seat, _ isTaken: Bool) {
+        guard let client = self.clients[id] else {
+            if isTaken { self.seats.giveBack(seat) }
+            return
+        }
+        if isTaken { client.seats.append(seat) }
+        self.resume(id) { client, _ in
+            guard !isTaken else { return client.whenSeated }
+            return [.send(seat.farewell), .close(seat.closing)]
+        }
+    }
+
+    // MARK: credentials
+
+    /// Notes whom the connection is of. `false`: it was revoked since it was verified, and the connection ends.
+    private func admit(_ principal: Principal, on client: Client) -> Bool {
+        client.note(principal)
+        guard self.isRevoked(principal) else { return true }
+        self.closeRevoked(client)
+        return false
+    }
+
+    /// Closes the connections of credentials that are not good any longer: one pass, however many there are.
+    private func revoke(_ revoked: RevocationList) {
+        for client in self.clients.values where client.verified.contains(where: revoked.concerns) {
+            self.closeRevoked(client)
+        }
+    }
+
+    private func closeRevoked(_ client: Client) {
+        let closing = client.profile.revokedClose
+        client.connection.close(code: closing.code, reason: closing.reason)
     }
 
     // MARK: events
 
     private func deliver(_ events: [Event], _ now: ContinuousClock.Instant) {
         for event in events {
-            if event.type == CredentialRevoked.type { self.revoke(event) }
             guard let entry = Catalogue.byType[event.type] else {
                 self.unknownTypes.increment()
                 continue
@@ -262,16 +304,6 @@ final class EdgeHandler: LoopHandler {
                     self.give(projection, of: event, entry, dialect: place, now)
                 }
             }
-        }
-    }
-
-    /// Closes the connections of a credential that is not good any longer.
-    private func revoke(_ event: Event) {
-        // `try?`: one that we cannot read names nobody.
-        guard let revoked = try? event.payload(as: CredentialRevoked.self) else { return }
-        for client in self.clients.values where client.verified.values.contains(where: revoked.concerns) {
-            let closing = client.profile.revokedClose
-            client.connection.close(code: closing.code, reason: closing.reason)
         }
     }
 

@@ -9,6 +9,10 @@ enum EdgeMessage: Sendable {
     case events([Event])
     case verified(ConnectionID, Result<Principal, VerificationFailure>)
     case called(ConnectionID, Result<[UInt8], CommandFailure>)
+    /// Whether the seat that the connection asked for is its.
+    case seated(ConnectionID, Seat, Bool)
+    /// Of each revocation once, when the verifier refuses what it names already.
+    case revoked([CredentialRevoked])
     case drain
     /// Asks who is connected, for operators.
     case describe(@Sendable ([ClientDescription]) -> Void)

@@ -10,6 +10,7 @@ final class Enquiries: Service {
     enum Enquiry: Sendable {
         case verify(Credential, remoteAddress: String, ConnectionID, Answer)
         case call(CommandCall, ConnectionID, Answer)
+        case seat(Seat, ConnectionID, Answer)
     }
 
     /// Posts into the mailbox of the loop that asked.
@@ -17,15 +18,17 @@ final class Enquiries: Service {
 
     private let commands: CommandClient
     private let verifier: CredentialVerifier
+    private let seats: SeatLeases
     private let stream: AsyncStream<Enquiry>
     private let continuation: AsyncStream<Enquiry>.Continuation
 
     /// Enquiries that wait for a task; one more is answered as unavailable.
     private static let waitingMax = 20_000
 
-    init(commands: CommandClient, verifier: CredentialVerifier) {
+    init(commands: CommandClient, verifier: CredentialVerifier, seats: SeatLeases) {
         self.commands = commands
         self.verifier = verifier
+        self.seats = seats
         (self.stream, self.continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.waitingMax))
     }
 
@@ -35,6 +38,7 @@ final class Enquiries: Service {
         case .verify(_, _, let id, let answer): answer(.verified(id, .failure(.unavailable)))
         case .call(_, let id, let answer):
             answer(.called(id, .failure(CommandFailure(.unavailable, "The gateway is overloaded"))))
+        case .seat(let seat, let id, let answer): answer(.seated(id, seat, false))
         }
     }
 
@@ -56,6 +60,7 @@ final class Enquiries: Service {
             } catch {
                 answer(.called(id, .failure(error)))
             }
+        case .seat(let seat, let id, let answer): answer(.seated(id, seat, await self.seats.take(seat)))
         }
     }
 }
@@ -69,6 +74,7 @@ extension CredentialVerifier {
         } catch {
             switch error {
             case .unavailable: return .failure(.unavailable)
+            case .limited(let seconds): return .failure(.limited(retryAfter: seconds))
             case .invalid(let reason): return .failure(.invalid(reason: reason))
             }
         }

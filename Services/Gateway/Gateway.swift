@@ -22,11 +22,17 @@ struct Gateway: AsyncParsableCommand {
             let config = try GatewayConfig(process.config, loops: loops)
             let bus = BusConfig(process.config, portsBase: try process.config.portsBase())
             let commands = CommandClient(endpoints: bus.endpoints, logger: process.logger)
-            let verifier = CredentialVerifier(commands: commands, logger: process.logger)
+            let cache = AccessConfig(process.config).cache(for: "gateway.\(config.instance)", logger: process.logger)
+            let verifier = CredentialVerifier(
+                commands: commands, process: .gateway, cache: cache, logger: process.logger)
             let proxies = TrustedProxies(process.config)
-            let enquiries = Enquiries(commands: commands, verifier: verifier)
+            let seats = SeatLeases(instance: config.instance, commands: commands)
+            let enquiries = Enquiries(commands: commands, verifier: verifier, seats: seats)
             let census = Census()
-            let edge = try Edge(config: config, census: census, enquiries: enquiries, logger: process.logger)
+            let edge = try Edge(
+                config: config, census: census, enquiries: enquiries, seats: seats, isRevoked: verifier.isRevoked,
+                logger: process.logger)
+            verifier.whenRevoked { edge.revoke($0) }
             let doorman = Doorman(census: census, verifier: verifier, proxies: proxies)
             let acceptor = try Acceptor(config: config, doorman: doorman, edge: edge, logger: process.logger)
             let subscriber = Subscriber(
@@ -53,7 +59,7 @@ struct Gateway: AsyncParsableCommand {
                 config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies, edge: edge
             )
             return [
-                commands, enquiries, subscriber, reporter, verifier, operators,
+                commands, enquiries, seats, subscriber, reporter, verifier, operators,
                 EdgeService(edge: edge, acceptor: acceptor),
             ]
         }

@@ -33,17 +33,25 @@ public struct AuthenticationMiddleware: RouterMiddleware {
         case .token(let token):
             do {
                 context.principal = try await self.authenticate(token, context.clientAddress)
-            } catch .unavailable {
-                throw APIFailure.unavailable("Credentials cannot be verified at the moment")
             } catch {
-                throw APIFailure(
-                    .unauthorized, "Unauthorized", headers: [.wwwAuthenticate: "Bearer error=\"invalid_token\""])
+                throw Self.failure(error)
             }
         case .none where TrustedProxies.isLoopback(context.clientAddress) && !Self.isForeignPage(request):
             context.principal = self.anonymous
         case .none, .foreign: break
         }
         return try await next(request, context)
+    }
+
+    private static func failure(_ error: AccessError) -> APIFailure {
+        switch error {
+        case .unavailable: .unavailable("Credentials cannot be verified at the moment")
+        case .limited(let seconds):
+            APIFailure(
+                .tooManyRequests, "Too many wrong credentials from this address", headers: [.retryAfter: "\(seconds)"])
+        case .invalid:
+            APIFailure(.unauthorized, "Unauthorized", headers: [.wwwAuthenticate: "Bearer error=\"invalid_token\""])
+        }
     }
 
     private enum Presented {

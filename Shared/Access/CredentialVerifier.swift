@@ -1,224 +1,275 @@
 public import Bus
 public import Events
-import FoundationEssentials
-import JWTKit
 public import Logging
-import NIOConcurrencyHelpers
+import Metrics
+import NIOPosix
 public import ServiceLifecycle
 
-/// Says whom a credential belongs to. Access tokens are verified here, with auth's public keys; API keys and opaque tokens are
-/// asked about over the bus, and the answer is remembered for a short while.
-public actor CredentialVerifier: Service {
-    private struct Keys {
-        let issuer: String
-        let collection: JWTKeyCollection
-    }
-
-    private struct Remembered {
-        let principal: Principal?
-        let until: ContinuousClock.Instant
-    }
-
-    private struct Memory {
-        var answers: [String: Remembered] = [:]
-        /// What was revoked lately: access tokens, which are verified without asking auth, end with it too.
-        var revoked: [CredentialRevoked] = []
-        /// Counts how often the answers were forgotten.
-        var generation = 0
-    }
-
+/// Says whom a credential belongs to. Access tokens are verified here, with public keys; API keys and opaque tokens are asked about
+/// over the bus, and the answer is remembered for a short while; a ticket is redeemed. What is revoked is refused, and whoever
+/// has accepted it before is told.
+public final class CredentialVerifier: Service {
     private let commands: CommandClient
-    private let logger: Logger
-    private var keys: Keys?
-    private var lastFetch: ContinuousClock.Instant?
-    private nonisolated let memory = NIOLockedValueBox(Memory())
-    private nonisolated let reached = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
+    private let keys: KeyRing
+    private let revocations: RevocationFeed
+    private let answers = AnswerMemory()
+    private let tokens = TokenMemory()
+    private let refusals: RefusalTally
+    private let cache: AccessCache?
+    private let restored: AccessCache.Content?
 
-    private static let positiveAge = Duration.seconds(30)
-    private static let negativeAge = Duration.seconds(5)
-    private static let rememberedMax = 20_000
-    private static let revokedMax = 10_000
-    /// A token with an unknown key makes us ask for keys again, at most this often.
-    private static let refetchInterval = Duration.seconds(2)
     private static let refreshInterval = Duration.seconds(5)
-    /// As long as auth has not answered.
+    private static let pollInterval = Duration.seconds(10)
+    /// As long as auth does not answer.
     private static let retryInterval = Duration.milliseconds(250)
+    private static let pollRetryInterval = Duration.seconds(1)
+    private static let reportInterval = Duration.seconds(2)
+    private static let saveInterval = Duration.milliseconds(250)
+    private static let timeout = Duration.seconds(3)
     /// No access token is longer, and no other credential.
     private static let bytesMax = 8192
     private static let opaqueBytesMax = 256
+    private static let ticketPrefix = "xptk_"
 
-    public init(commands: CommandClient, logger: Logger) {
-        self.commands = commands
-        self.logger = logger
-    }
+    private let verified = Counter(label: "access_tokens_verified_total", dimensions: [("by", "signature")])
+    private let remembered = Counter(label: "access_tokens_verified_total", dimensions: [("by", "memory")])
+    private let asked = Counter(label: "access_introspections_total")
 
     /// - Parameters:
-    ///   - kind: what the client says it is; another kind is refused. `nil`: any kind will do.
+    ///   - process: who refuses, for auth's audit log.
+    ///   - cache: where keys and revocations outlast this process.
+    public init(commands: CommandClient, process: ServiceName, cache: AccessCache? = nil, logger: Logger) {
+        let restored = cache?.load()
+        self.commands = commands
+        self.cache = cache
+        self.restored = restored
+        self.refusals = RefusalTally(process: process)
+        self.keys = KeyRing(commands: commands, logger: logger)
+        self.revocations = RevocationFeed(
+            restored?.revocations ?? [], last: restored?.last ?? 0, commands: commands, logger: logger)
+    }
+
+    // MARK: judging
+
+    /// - Parameters:
+    ///   - kind: what the client says it is; another kind is refused. `nil`: any kind will do. A ticket stands for any.
     ///   - remoteAddress: for keys that are bound to addresses.
     public func verify(
         _ token: String, kind: CredentialKind? = nil, remoteAddress: String?
     ) async throws(AccessError) -> Principal {
-        guard !token.isEmpty, token.utf8.count <= Self.bytesMax else { throw .invalid("not a credential") }
-        let isJWT = token.utf8.count { $0 == UInt8(ascii: ".") } == 2
-        let principal = isJWT ? try await self.verifyJWT(token) : try await self.introspect(token, remoteAddress)
-        switch kind {
-        case nil: break
-        case .oauth2 where isJWT: break
-        case principal.credential: break
-        default: throw .invalid("a credential of another kind")
-        }
-        return principal
-    }
-
-    /// A credential of any kind: what a service's API takes.
-    @Sendable
-    public nonisolated func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError)
-        -> Principal
-    {
-        try await self.verify(token, remoteAddress: remoteAddress)
-    }
-
-    private func verifyJWT(_ token: String) async throws(AccessError) -> Principal {
-        if let keys = self.keys {
-            do {
-                return try await self.principal(token, keys)
-            } catch {
-                // A key that we have not seen: a rotation, or rubbish.
-                if case .refused(let reason) = error { throw .invalid(reason) }
+        do throws(Refusal) {
+            if token.hasPrefix(Self.ticketPrefix) { return try await self.redeem(token, remoteAddress) }
+            let principal = try await self.judge(token, remoteAddress)
+            guard kind == nil || kind == principal.credential || kind == .oauth2 && principal.credential == .jwt else {
+                throw .local(.kind)
             }
-        }
-        guard let keys = try await self.fetchKeys() else { throw .invalid("signed with an unknown key") }
-        do {
-            return try await self.principal(token, keys)
-        } catch {
-            throw .invalid("not signed by \(keys.issuer)")
-        }
-    }
-
-    private enum Refusal: Error {
-        case unknownKey
-        case refused(String)
-    }
-
-    private func principal(_ token: String, _ keys: Keys) async throws(Refusal) -> Principal {
-        do {
-            let claims = try await keys.collection.verify(token, as: AccessTokenClaims.self)
-            guard claims.iss.value == keys.issuer else { throw Refusal.refused("another issuer") }
-            let principal = claims.principal(signingKey: nil)
-            let isRevoked = self.memory.withLockedValue { $0.revoked.contains { $0.concerns(principal) } }
-            guard !isRevoked else { throw Refusal.refused("revoked") }
             return principal
-        } catch let error as JWTError where error.errorType == .unknownKID || error.errorType == .noKeyProvided {
-            throw .unknownKey
-        } catch let error as JWTError {
-            throw .refused("\(error.errorType)")
-        } catch let refusal as Refusal {
-            throw refusal
         } catch {
-            throw .refused("not a token")
+            throw self.note(error, from: remoteAddress)
         }
     }
 
-    /// Whether access tokens can be verified, with auth there or not.
-    public nonisolated var hasKeys: Bool { self.reached.withLockedValue { $0 } != nil }
-
-    /// Whether auth answered lately.
-    public nonisolated var isAuthReachable: Bool {
-        self.reached.withLockedValue { $0 }.map { ContinuousClock.now - $0 < Self.refreshInterval * 2 } ?? false
-    }
-
-    /// Keeps the keys fresh until shutdown, so that tokens are verified with auth away.
-    public func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                // `try?`: auth may be away, and `isAuthReachable` says so; a cancelled sleep ends the loop.
-                let isLoaded = (try? await self.loadKeys()) != nil
-                try? await Task.sleep(for: isLoaded ? Self.refreshInterval : Self.retryInterval)
-            }
-        }
-    }
-
-    /// `nil`: asked too recently.
-    private func fetchKeys() async throws(AccessError) -> Keys? {
-        let now = ContinuousClock.now
-        if self.keys != nil, let last = self.lastFetch, now - last < Self.refetchInterval { return nil }
-        self.lastFetch = now
-        return try await self.loadKeys()
-    }
-
-    private func loadKeys() async throws(AccessError) -> Keys {
-        do {
-            let answer = try await self.commands.call(FetchKeys(), timeout: .seconds(3))
-            let collection = JWTKeyCollection()
-            let document = try JSONDecoder().decode(JWKS.self, from: Data(answer.jwks.utf8))
-            for key in document.keys {
-                // The algorithm is pinned by what we accept as a key, not by what a token says (RFC 8725 §3.1).
-                guard key.algorithm == .es256, key.keyIdentifier != nil else { continue }
-                // No key is the default one: a token of a key that we do not know is a reason to ask again, not a bad signature.
-                try await collection.add(jwk: key, isDefault: false)
-            }
-            // Without this jwt-kit takes the first key for a token that names another one, or none.
-            await collection.clearDefault()
-            let keys = Keys(issuer: answer.issuer, collection: collection)
-            self.keys = keys
-            self.reached.withLockedValue { $0 = .now }
-            return keys
+    /// A credential of any kind but a ticket, which is for a WebSocket: what a service's API takes.
+    @Sendable
+    public func authenticate(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
+        do throws(Refusal) {
+            guard !token.hasPrefix(Self.ticketPrefix) else { throw .local(.ticket) }
+            return try await self.judge(token, remoteAddress)
         } catch {
-            self.logger.debug("No keys from auth", metadata: ["error": "\(error)"])
-            throw .unavailable
+            throw self.note(error, from: remoteAddress)
         }
     }
 
-    private func introspect(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
-        guard token.utf8.count <= Self.opaqueBytesMax else { throw .invalid("not a credential") }
-        // A key may be bound to addresses, so an answer holds for one address only.
-        let cacheKey = "\(remoteAddress ?? "")\n\(token)"
-        let (known, generation) = self.memory.withLockedValue { ($0.answers[cacheKey], $0.generation) }
-        if let known, known.until > .now { return try Self.accept(known.principal) }
-        let answer: Introspection
-        do {
-            answer = try await self.commands.call(
-                Introspect(token: token, remoteAddress: remoteAddress), timeout: .seconds(3))
-        } catch {
-            throw .unavailable
-        }
-        let age = answer.principal == nil ? Self.negativeAge : Self.positiveAge
-        let remembered = Remembered(principal: answer.principal, until: .now + age)
-        self.memory.withLockedValue { memory in
-            // An answer from before a revocation must not outlive it.
-            guard memory.generation == generation else { return }
-            if memory.answers.count >= Self.rememberedMax { memory.answers.removeAll() }
-            memory.answers[cacheKey] = remembered
-        }
-        return try Self.accept(answer.principal)
+    /// Whether a credential that was good when it was verified is so no longer.
+    public func isRevoked(_ principal: Principal) -> Bool { self.revocations.concerns(principal) }
+
+    /// `remote`: auth said so, and has noted it.
+    private enum Refusal: Error {
+        case local(LocalRefusal)
+        case remote(AccessError)
     }
 
-    private static func accept(_ principal: Principal?) throws(AccessError) -> Principal {
-        guard let principal else { throw .invalid("unknown, expired or revoked") }
-        if let expires = principal.expires, expires <= .now { throw .invalid("expired") }
+    private func note(_ refusal: Refusal, from address: String?) -> AccessError {
+        switch refusal {
+        case .remote(let error): return error
+        case .local(let reason):
+            self.refusals.note(reason, from: address)
+            return .invalid(reason.rawValue)
+        }
+    }
+
+    private func judge(_ token: String, _ remoteAddress: String?) async throws(Refusal) -> Principal {
+        guard !token.isEmpty, token.utf8.count <= Self.bytesMax else { throw .local(.malformed) }
+        let principal =
+            SignedToken.isLike(token)
+            ? try await self.verifyToken(token) : try await self.introspect(token, remoteAddress)
+        guard !self.revocations.concerns(principal) else { throw .local(.revoked) }
         return principal
     }
+
+    private func verifyToken(_ text: String) async throws(Refusal) -> Principal {
+        let digest = CredentialDigest(text)
+        if let principal = self.tokens.principal(digest, version: self.keys.version) {
+            self.remembered.increment()
+            return principal
+        }
+        let token = try Self.local { () throws(LocalRefusal) in try SignedToken(text) }
+        let known: (sets: KeySets, version: Int)
+        do throws(KeyRing.Missing) {
+            known = try await self.keys.sets(for: token)
+        } catch {
+            throw error == .absent ? .local(.key) : .remote(.unavailable)
+        }
+        let principal = try Self.local { () throws(LocalRefusal) in try known.sets.principal(of: token) }
+        self.tokens.keep(principal, digest, version: known.version)
+        self.verified.increment()
+        return principal
+    }
+
+    private static func local<Value>(_ body: () throws(LocalRefusal) -> Value) throws(Refusal) -> Value {
+        do throws(LocalRefusal) {
+            return try body()
+        } catch {
+            throw .local(error)
+        }
+    }
+
+    private func introspect(_ token: String, _ remoteAddress: String?) async throws(Refusal) -> Principal {
+        guard token.utf8.count <= Self.opaqueBytesMax else { throw .local(.malformed) }
+        // A key may be bound to addresses, so an answer holds for one address only.
+        let digest = CredentialDigest(token, address: remoteAddress ?? "")
+        switch self.answers.known(digest) {
+        case .somebody(let principal):
+            guard !Self.hasExpired(principal) else { throw .local(.expired) }
+            return principal
+        case .nobody: throw .local(.unknown)
+        case .nothing: break
+        }
+        let outcome = await self.answers.outcome(of: digest) {
+            self.asked.increment()
+            return await self.ask(Introspect(token: token, remoteAddress: remoteAddress))
+        }
+        return try Self.principal(of: outcome)
+    }
+
+    /// A ticket counts once: it is never asked about again, whatever becomes of the question.
+    private func redeem(_ ticket: String, _ remoteAddress: String?) async throws(Refusal) -> Principal {
+        guard ticket.utf8.count <= Self.opaqueBytesMax else { throw .local(.malformed) }
+        let principal = try Self.principal(
+            of: await self.ask(RedeemTicket(ticket: ticket, remoteAddress: remoteAddress)))
+        guard !self.revocations.concerns(principal) else { throw .local(.revoked) }
+        return principal
+    }
+
+    private func ask<Question: Command>(_ question: Question) async -> AnswerMemory.Outcome
+    where Question.Answer == Introspection {
+        do {
+            return .answered(try await self.commands.call(question, timeout: Self.timeout))
+        } catch {
+            return .unavailable
+        }
+    }
+
+    private static func principal(of outcome: AnswerMemory.Outcome) throws(Refusal) -> Principal {
+        guard case .answered(let answer) = outcome else { throw .remote(.unavailable) }
+        if let principal = answer.principal {
+            guard !Self.hasExpired(principal) else { throw .local(.expired) }
+            return principal
+        }
+        if let seconds = answer.retryAfter { throw .remote(.limited(retryAfter: seconds)) }
+        throw .remote(.invalid("unknown, expired or revoked"))
+    }
+
+    private static func hasExpired(_ principal: Principal) -> Bool { principal.expires.map { $0 <= .now } ?? false }
+
+    // MARK: revocations
 
     /// Takes note of revocations among events, on any thread: what they name is refused from now on.
-    public nonisolated func hear(_ events: [Event]) {
+    public func hear(_ events: [Event]) {
+        var revoked: [CredentialRevoked] = []
         for event in events where event.type == CredentialRevoked.type {
-            // `try?`: whatever it names, the answers of before do not count any longer.
-            let revoked = try? event.payload(as: CredentialRevoked.self)
-            self.memory.withLockedValue { memory in
-                // The oldest of very many is let go.
-                if memory.revoked.count >= Self.revokedMax { memory.revoked.removeFirst() }
-                if let revoked { memory.revoked.append(revoked) }
-                memory.answers.removeAll()
-                memory.generation += 1
+            // `try?`: whatever one that we cannot read names, the answers of before do not count any longer.
+            if let revocation = try? event.payload(as: CredentialRevoked.self) {
+                revoked.append(revocation)
+            } else {
+                self.answers.forgetAll()
+            }
+        }
+        self.revocations.learn(revoked)
+    }
+
+    /// Has `listener` told of each revocation once, from whatever source, on any thread. What it names is refused already.
+    public func whenRevoked(_ listener: @escaping @Sendable ([CredentialRevoked]) -> Void) {
+        self.revocations.listen(listener)
+    }
+
+    // MARK: contact with auth
+
+    /// Whether access tokens can be verified, with auth there or not.
+    public var hasKeys: Bool { self.keys.hasKeys }
+
+    /// Whether auth answered lately.
+    public var isAuthReachable: Bool {
+        self.keys.reached.map { ContinuousClock.now - $0 < Self.refreshInterval * 2 } ?? false
+    }
+
+    /// Keeps keys and revocations fresh until shutdown, and tells auth what was refused.
+    public func run() async throws {
+        if let keys = self.restored?.keys { await self.keys.restore(keys) }
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.keepKeys() }
+                group.addTask { await self.keepRevocations() }
+                group.addTask { await self.reportRefusals() }
+                group.addTask { await self.keepCache() }
             }
         }
     }
-}
 
-/// Why a credential was not accepted.
-public enum AccessError: Error, Sendable, Hashable {
-    /// Unknown, malformed, expired, revoked, or of another kind than it was said to be.
-    case invalid(String)
-    /// Auth could not be asked; try again.
-    case unavailable
+    // `try?` in the following: a sleep fails only when it is cancelled, and then the loop ends.
+
+    private func keepKeys() async {
+        var isInContact = false
+        while !Task.isCancelled {
+            if await self.keys.refresh() {
+                // What was revoked while auth was away is to end at once.
+                if !isInContact { _ = await self.revocations.poll() }
+                isInContact = true
+                try? await Task.sleep(for: Self.refreshInterval)
+            } else {
+                isInContact = false
+                try? await Task.sleep(for: Self.retryInterval)
+            }
+        }
+    }
+
+    private func keepRevocations() async {
+        while !Task.isCancelled {
+            let isAnswered = await self.revocations.poll()
+            try? await Task.sleep(for: isAnswered ? Self.pollInterval : Self.pollRetryInterval)
+        }
+    }
+
+    private func reportRefusals() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: Self.reportInterval)
+            await self.refusals.report(self.commands)
+        }
+    }
+
+    /// Saves what has changed, a little later, so that many changes are one.
+    private func keepCache() async {
+        guard let cache = self.cache else { return }
+        var saved = (keys: self.restored?.keys, version: 0)
+        while !Task.isCancelled {
+            try? await Task.sleep(for: Self.saveInterval)
+            let keys = self.keys.answer
+            guard keys != saved.keys || self.revocations.version != saved.version else { continue }
+            let (version, revocations, last) = self.revocations.snapshot
+            let content = AccessCache.Content(keys: keys, revocations: revocations, last: last)
+            // Files block, and are written elsewhere. `try?`: only a pool that has ended refuses work.
+            try? await NIOThreadPool.singleton.runIfActive { cache.save(content) }
+            saved = (keys, version)
+        }
+    }
 }

@@ -87,6 +87,10 @@ struct AirysSession: DialectSession {
         case (_, .failure(.unavailable)):
             return [AirysReply.error(AirysProblem("INTERNAL_ERROR", "The token cannot be verified now", envelope))]
                 + self.close(Closing(4500, "internal error"))
+        case (_, .failure(.limited(let seconds))):
+            let problem = AirysProblem(
+                "RATE_LIMITED", "Too many wrong tokens", envelope, details: ["retry_after": .integer(Int64(seconds))])
+            return [AirysReply.error(problem)] + self.close(Closing(4429, "rate limited"))
         case (_, .success), (_, .failure(.invalid)):
             return self.refuse("AUTH_FAILED", "The token is not valid", envelope)
         }

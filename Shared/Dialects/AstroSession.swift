@@ -48,6 +48,13 @@ struct AstroSession: DialectSession {
         switch result {
         case .failure(.invalid):
             return [AstroReply.error("err_unauthorized", "the token is not valid", nonce: nonce, at: now)]
+        case .failure(.limited(let seconds)):
+            let text = "too many wrong tokens"
+            return [
+                AstroReply.error(
+                    "rate_limit_exceeded", text, details: ["retry_after": .integer(Int64(seconds))], nonce: nonce,
+                    at: now)
+            ]
         case .failure(.unavailable): return [Self.deadlineExceeded(nonce: nonce, at: now)]
         case .success(let principal): return self.subscribe(pending.request, as: principal, at: now)
         }

@@ -50,6 +50,8 @@ public enum VerificationFailure: Error, Sendable, Hashable {
     case invalid(reason: String)
     /// Nobody could tell now; the client may try again.
     case unavailable
+    /// Too many bad credentials came from that address; the client may try again after so many seconds.
+    case limited(retryAfter: Int)
 }
 
 public enum SessionAction: Sendable, Hashable {

@@ -23,6 +23,7 @@ struct WaveSession: DialectSession {
     mutating func verified(_ result: Result<Principal, VerificationFailure>, at now: Timestamp) -> [SessionAction] {
         switch result {
         case .failure(.invalid): return Self.invalidAuth
+        case .failure(.limited): return [.send(WaveReply.rateLimited), .close(.rateLimited)]
         case .failure(.unavailable):
             return [
                 WaveReply.error("SERVICE_UNAVAILABLE", "The key cannot be verified now"),

@@ -60,7 +60,9 @@ public struct DomainService {
         self.client = CommandClient(endpoints: bus.endpoints, logger: process.logger)
         self.readiness = Readiness()
         self.router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
-        let verifier = CredentialVerifier(commands: self.client, logger: process.logger)
+        // Auth judges credentials by itself.
+        let cache = name == .auth ? nil : AccessConfig(config).cache(for: name.rawValue, logger: process.logger)
+        let verifier = CredentialVerifier(commands: self.client, process: name, cache: cache, logger: process.logger)
         self.verifier = verifier
         self.authEndpoints = name == .auth ? nil : bus.endpoints[.auth]
         let authenticate = authenticate?(self.database, self.writer) ?? verifier.authenticate
@@ -101,7 +103,6 @@ public struct DomainService {
             // `try?`: the monitor may be away; it hears the next report.
             _ = try? await client.call(report, timeout: .seconds(1))
         }
-        // Auth judges credentials by itself.
         let verification: [any Service] =
             self.authEndpoints.map { [verifier] endpoints in
                 [verifier, Subscriber(publishers: [.auth: endpoints], logger: self.logger) { verifier.hear($0) }]

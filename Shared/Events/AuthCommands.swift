@@ -64,7 +64,7 @@ public struct SpendToken: Command {
 /// The public keys that access tokens are signed with, as a JWKS document (RFC 7517), the issuer's name, and which other issuers'
 /// tokens are good here.
 public struct FetchKeys: Command {
-    public struct Answer: Codable, Sendable {
+    public struct Answer: Codable, Sendable, Hashable {
         public var issuer: String
         public var jwks: String
         public var others: [TrustedIssuer]?

@@ -9,78 +9,6 @@ import Testing
 
 @testable import Access
 
-/// Auth as a verifier sees it: keys, credentials, and how often it was asked.
-private final class FakeAuth: Sendable {
-    static let issuer = "https://auth.example"
-
-    struct State {
-        var keys: [(id: String, key: ES256PrivateKey)] = []
-        var principals: [String: Principal] = [:]
-        var fetches = 0
-        var introspections = 0
-    }
-
-    let endpoint = freeEndpoint()
-    let state = NIOLockedValueBox(State())
-
-    init() { self.addKey("first") }
-
-    func addKey(_ id: String) { self.state.withLockedValue { $0.keys.append((id, ES256PrivateKey())) } }
-
-    var jwks: String {
-        let keys = self.state.withLockedValue { $0.keys }.map { id, key in
-            let point = key.publicKey.parameters
-            let x = point?.x ?? ""
-            let y = point?.y ?? ""
-            return #"{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"\#(id)","x":"\#(x)","y":"\#(y)"}"#
-        }
-        return #"{"keys":[\#(keys.joined(separator: ","))]}"#
-    }
-
-    func server() -> CommandServer {
-        let server = CommandServer(endpoint: self.endpoint, logger: quiet)
-        server.answer(FetchKeys.self) { [self] _ in
-            self.state.withLockedValue { $0.fetches += 1 }
-            return FetchKeys.Answer(issuer: Self.issuer, jwks: self.jwks)
-        }
-        server.answer(Introspect.self) { [self] command in
-            self.state.withLockedValue { state in
-                state.introspections += 1
-                return Introspection(principal: state.principals[command.token])
-            }
-        }
-        return server
-    }
-
-    func client() -> CommandClient {
-        CommandClient(endpoints: [.auth: BusEndpoints(events: "", commands: self.endpoint)], logger: quiet)
-    }
-
-    /// An access token, with something wrong with it if wanted.
-    func token(
-        key: String = "first", issuer: String = FakeAuth.issuer, expires: Double = 600, issued: Double = 0,
-        _ change: (inout AccessTokenClaims) -> Void = { _ in }
-    ) async throws -> String {
-        var claims = AccessTokenClaims(
-            principal: .known(), issuer: issuer, id: "token-1", issued: Date().addingTimeInterval(issued),
-            expires: Date().addingTimeInterval(expires))
-        change(&claims)
-        let signing = try #require(self.state.withLockedValue { $0.keys.first { $0.id == key }?.key })
-        let collection = JWTKeyCollection()
-        await collection.add(ecdsa: signing, kid: JWKIdentifier(string: key))
-        return try await collection.sign(claims, kid: JWKIdentifier(string: key))
-    }
-}
-
-extension Principal {
-    fileprivate static func known(_ credential: CredentialKind = .jwt, expires: Timestamp? = nil) -> Principal {
-        Principal(
-            subject: "user-1", name: "Ada", tenant: "studio", scopes: [.radioRead], stations: ["one"],
-            credential: credential,
-            credentialID: "key-1", expires: expires, tier: .pro)
-    }
-}
-
 @Suite struct CredentialVerifierTests {
     private static func revocation(_ kind: CredentialRevoked.Kind, _ id: String) -> Event {
         Event(CredentialRevoked(kind: kind, id: id), tenant: "default", publisher: .auth)
@@ -88,38 +16,13 @@ extension Principal {
 
     private let auth = FakeAuth()
 
-    private func error(_ body: () async throws -> some Any) async -> AccessError? {
-        do {
-            _ = try await body()
-            return nil
-        } catch {
-            return error as? AccessError
-        }
-    }
-
     private func isInvalid(_ body: () async throws -> some Any) async -> Bool {
-        guard case .invalid = await self.error(body) else { return false }
+        guard case .invalid = await accessError(body) else { return false }
         return true
     }
 
-    /// A verifier that has keys, with auth there.
     private func withVerifier(_ body: @Sendable (CredentialVerifier) async throws -> Void) async throws {
-        let client = self.auth.client()
-        let verifier = CredentialVerifier(commands: client, logger: quiet)
-        try await with(client, self.auth.server()) {
-            try await self.haveKeys(verifier)
-            try await body(verifier)
-        }
-    }
-
-    private func haveKeys(_ verifier: CredentialVerifier) async throws {
-        let deadline = ContinuousClock.now + .seconds(10)
-        let token = try await self.auth.token()
-        // `try?`: auth may not be there yet.
-        while !verifier.hasKeys, ContinuousClock.now < deadline {
-            _ = try? await verifier.verify(token, remoteAddress: nil)
-        }
-        #expect(verifier.hasKeys)
+        try await AccessTests.withVerifier(self.auth, body)
     }
 
     @Test func `a valid token says whose it is`() async throws {
@@ -192,40 +95,17 @@ extension Principal {
         }
     }
 
-    @Test func `a key that is new to us is fetched, once in a while`() async throws {
-        try await self.withVerifier { verifier in
-            _ = try await verifier.verify(try await self.auth.token(), remoteAddress: nil)
-            self.auth.addKey("second")
-            let token = try await self.auth.token(key: "second")
-            let deadline = ContinuousClock.now + .seconds(10)
-            // Keys were asked for a moment ago, so it may take another.
-            while await self.isInvalid({ try await verifier.verify(token, remoteAddress: nil) }),
-                ContinuousClock.now < deadline
-            {
-                try await Task.sleep(for: .milliseconds(20))
-            }
-            _ = try await verifier.verify(token, remoteAddress: nil)
-            let fetches = self.auth.state.withLockedValue { $0.fetches }
-            // Rubbish that names unknown keys does not become a flood of questions.
-            let unknown = FakeAuth()
-            unknown.addKey("third")
-            let rubbish = try await unknown.token(key: "third")
-            for _ in 0..<20 { #expect(await self.isInvalid { try await verifier.verify(rubbish, remoteAddress: nil) }) }
-            #expect(self.auth.state.withLockedValue { $0.fetches } == fetches)
-        }
-    }
-
     @Test func `with auth away tokens are still verified, once there were keys`() async throws {
         let client = self.auth.client()
-        let verifier = CredentialVerifier(commands: client, logger: quiet)
+        let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
         let token = try await self.auth.token()
         try await with(client) {
             #expect(!verifier.hasKeys)
-            #expect(await self.error { try await verifier.verify(token, remoteAddress: nil) } == .unavailable)
-            #expect(await self.error { try await verifier.verify("opaque", remoteAddress: nil) } == .unavailable)
-            try await with(self.auth.server()) { try await self.haveKeys(verifier) }
+            #expect(await accessError { try await verifier.verify(token, remoteAddress: nil) } == .unavailable)
+            #expect(await accessError { try await verifier.verify("opaque", remoteAddress: nil) } == .unavailable)
+            try await with(self.auth.server()) { try await haveKeys(verifier, self.auth) }
             #expect(try await verifier.verify(token, remoteAddress: nil).subject == "user-1")
-            #expect(await self.error { try await verifier.verify("opaque", remoteAddress: nil) } == .unavailable)
+            #expect(await accessError { try await verifier.verify("opaque", remoteAddress: nil) } == .unavailable)
         }
     }
 
@@ -259,38 +139,185 @@ extension Principal {
         }
     }
 
-    @Test func `what is forgotten is asked again`() async throws {
+    @Test func `an answer that is remembered does not outlive the revocation`() async throws {
+        self.auth.state.withLockedValue { state in
+            state.principals = ["good": .known(.apiKey), "other": .known(.oauth2)]
+        }
+        try await self.withVerifier { verifier in
+            for token in ["good", "other"] { _ = try await verifier.verify(token, remoteAddress: nil) }
+            verifier.hear([Self.revocation(.apiKey, "key-1")])
+            #expect(await accessError { try await verifier.verify("good", remoteAddress: nil) } == .invalid("revoked"))
+            _ = try await verifier.verify("other", remoteAddress: nil)
+            // Nobody was asked again for what the revocation does not concern.
+            #expect(self.auth.state.withLockedValue { $0.introspections } == 2)
+        }
+    }
+
+    @Test func `a revocation that nobody can read makes every answer count for nothing`() async throws {
         self.auth.state.withLockedValue { $0.principals["good"] = .known(.apiKey) }
         try await self.withVerifier { verifier in
             _ = try await verifier.verify("good", remoteAddress: nil)
             self.auth.state.withLockedValue { $0.principals = [:] }
-            verifier.hear([Self.revocation(.apiKey, "another")])
+            var event = Self.revocation(.apiKey, "another")
+            event.data = Array(#"{"kind":"of-another-version","id":"x"}"#.utf8)
+            verifier.hear([event])
             #expect(await self.isInvalid { try await verifier.verify("good", remoteAddress: nil) })
         }
     }
 
-    @Test func `an answer from before a revocation is not remembered`() async throws {
+    @Test func `an answer that was on its way when its key was revoked is refused`() async throws {
         let (asked, gate) = (NIOLockedValueBox(0), NIOLockedValueBox(false))
         let client = self.auth.client()
-        let verifier = CredentialVerifier(commands: client, logger: quiet)
+        let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
         let server = self.auth.server()
         server.answer(Introspect.self) { _ in
-            let isFirst = asked.withLockedValue { asked in
-                asked += 1
-                return asked == 1
-            }
-            guard isFirst else { return Introspection(principal: nil) }
+            asked.withLockedValue { $0 += 1 }
             while !gate.withLockedValue({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
             return Introspection(principal: .known(.apiKey))
         }
         try await with(client, server) {
-            try await self.haveKeys(verifier)
-            async let early = verifier.verify("key", remoteAddress: nil)
+            async let early = accessError { try await verifier.verify("key", remoteAddress: nil) }
             try await eventually { asked.withLockedValue { $0 } == 1 }
-            verifier.hear([Self.revocation(.apiKey, "another")])
+            verifier.hear([Self.revocation(.apiKey, "key-1")])
             gate.withLockedValue { $0 = true }
-            _ = try await early
+            #expect(await early == .invalid("revoked"))
             #expect(await self.isInvalid { try await verifier.verify("key", remoteAddress: nil) })
+        }
+    }
+
+    @Test func `who asks about the same credential at once is answered by one question`() async throws {
+        let (asked, gate) = (NIOLockedValueBox(0), NIOLockedValueBox(false))
+        let client = self.auth.client()
+        let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
+        let server = self.auth.server()
+        server.answer(Introspect.self) { _ in
+            asked.withLockedValue { $0 += 1 }
+            while !gate.withLockedValue({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
+            return Introspection(principal: .known(.apiKey))
+        }
+        try await with(client, server) {
+            try await withThrowingTaskGroup(of: Principal.self) { group in
+                let gone = Task { try await verifier.verify("key", remoteAddress: nil) }
+                try await eventually { asked.withLockedValue { $0 } == 1 }
+                for _ in 0..<50 { group.addTask { try await verifier.verify("key", remoteAddress: nil) } }
+                // Whoever asked first and goes takes nobody along: one of the others asks.
+                gone.cancel()
+                _ = await gone.result
+                try await eventually { asked.withLockedValue { $0 } == 2 }
+                gate.withLockedValue { $0 = true }
+                for try await principal in group { #expect(principal.subject == "user-1") }
+            }
+            #expect(asked.withLockedValue { $0 } == 2)
+        }
+    }
+
+    @Test func `an address that guessed too often is told when to come again, and nothing is remembered of it`()
+        async throws
+    {
+        self.auth.state.withLockedValue { state in
+            state.principals["good"] = .known(.apiKey)
+            state.retryAfter = 7
+        }
+        try await self.withVerifier { verifier in
+            for _ in 0..<2 {
+                let error = await accessError { try await verifier.authenticate("good", "192.0.2.1") }
+                #expect(error == .limited(retryAfter: 7))
+            }
+            self.auth.state.withLockedValue { $0.retryAfter = nil }
+            _ = try await verifier.authenticate("good", "192.0.2.1")
+        }
+    }
+
+    @Test func `a ticket counts once, stands for any kind, and is nothing to an API`() async throws {
+        self.auth.state.withLockedValue { $0.tickets = ["xptk_1": .known(), "xptk_2": .known()] }
+        try await self.withVerifier { verifier in
+            let refused = await accessError { try await verifier.authenticate("xptk_1", nil) }
+            #expect(refused == .invalid("ticket"))
+            #expect(self.auth.state.withLockedValue { $0.redemptions } == 0)
+            let principal = try await verifier.verify("xptk_1", kind: .apiKey, remoteAddress: nil)
+            #expect(principal == .known())
+            #expect(await self.isInvalid { try await verifier.verify("xptk_1", remoteAddress: nil) })
+            #expect(self.auth.state.withLockedValue { $0.redemptions } == 2)
+            // Whom it was made for was revoked meanwhile.
+            verifier.hear([Self.revocation(.token, "key-1")])
+            #expect(
+                await accessError { try await verifier.verify("xptk_2", remoteAddress: nil) } == .invalid("revoked"))
+        }
+    }
+
+    @Test func `a token that was verified is remembered until it ends or its keys change`() async throws {
+        try await self.withVerifier { verifier in
+            let token = try await self.auth.token()
+            let digest = CredentialDigest(token)
+            _ = try await verifier.verify(token, remoteAddress: nil)
+            let memory = TokenMemory()
+            let kept = try await verifier.verify(token, remoteAddress: nil)
+            memory.keep(kept, digest, version: 1)
+            #expect(memory.principal(digest, version: 1) == kept)
+            #expect(memory.principal(digest, version: 2) == nil)
+            var ended = kept
+            ended.expires = .now + .seconds(-61)
+            memory.keep(ended, digest, version: 1)
+            #expect(memory.principal(digest, version: 1) == nil)
+            // Verified with keys that have changed since: not kept.
+            memory.keep(kept, digest, version: 3)
+            memory.keep(kept, CredentialDigest("other"), version: 2)
+            #expect(memory.principal(CredentialDigest("other"), version: 3) == nil)
+            // A remembered token is looked up among the revocations as well.
+            verifier.hear([Self.revocation(.token, "token-1")])
+            #expect(await accessError { try await verifier.verify(token, remoteAddress: nil) } == .invalid("revoked"))
+        }
+    }
+
+    @Test(arguments: [
+        ("JWT", false), ("at+jwt", true), ("AT+JWT", true), ("application/at+jwt", true), ("rt+jwt", false),
+    ])
+    func `our own token says that it is one`(type: String, isGood: Bool) async throws {
+        try await self.withVerifier { verifier in
+            let token = try await self.auth.token(header: ["typ": .string(type)])
+            #expect(await self.isInvalid { try await verifier.verify(token, remoteAddress: nil) } == !isGood)
+        }
+    }
+
+    @Test func `a header that must be understood and is not makes the token worth nothing`() async throws {
+        try await self.withVerifier { verifier in
+            let token = try await self.auth.token(header: ["typ": "at+jwt", "crit": .array(["exp"])])
+            #expect(await accessError { try await verifier.verify(token, remoteAddress: nil) } == .invalid("type"))
+        }
+    }
+
+    @Test func `what was refused here is added up for auth, without the credential`() async throws {
+        let client = self.auth.client()
+        let verifier = CredentialVerifier(commands: client, process: .streamMetrics, logger: quiet)
+        try await with(client, self.auth.server(), verifier) {
+            try await eventually { verifier.hasKeys }
+            let old = try await self.auth.token(expires: -90)
+            for _ in 0..<3 { _ = await accessError { try await verifier.authenticate(old, "192.0.2.1") } }
+            for _ in 0..<2 { _ = await accessError { try await verifier.authenticate("a.b.c", "192.0.2.2") } }
+            // Auth's own no is its own to note.
+            _ = await accessError { try await verifier.authenticate("nobody", "192.0.2.3") }
+            try await eventually { !self.auth.state.withLockedValue { $0.refusals.isEmpty } }
+            let refusals = Set(self.auth.state.withLockedValue { $0.refusals })
+            let expected: Set = [
+                ReportRefusals.Refusal(address: "192.0.2.1", reason: "expired", count: 3),
+                ReportRefusals.Refusal(address: "192.0.2.2", reason: "malformed", count: 2),
+            ]
+            #expect(refusals == expected)
+        }
+    }
+
+    @Test func `refusals of very many addresses take no more than 200 lines`() async throws {
+        let tally = RefusalTally(process: .gateway)
+        let client = self.auth.client()
+        for number in 0..<5000 { tally.note(.signature, from: "address \(number)") }
+        for number in 0..<5000 { tally.note(.expired, from: "address \(number)") }
+        try await with(client, self.auth.server()) {
+            await tally.report(client)
+            let refusals = self.auth.state.withLockedValue { $0.refusals }
+            #expect(refusals.count <= 200)
+            #expect(refusals.reduce(0) { $0 + $1.count } == 10_000)
+            await tally.report(client)
+            #expect(self.auth.state.withLockedValue { $0.refusals }.count == refusals.count)
         }
     }
 

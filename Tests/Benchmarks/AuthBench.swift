@@ -95,7 +95,7 @@ struct AuthBench: AsyncParsableCommand {
             try await parsing.round(of: tokens.count) {
                 for token in tokens { _ = try parser.parse(Array(token.utf8), as: AccessTokenClaims.self) }
             }
-            let verifier = CredentialVerifier(commands: client, logger: quiet)
+            let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
             // Its keys, which come with the first token.
             _ = try await verifier.verify(tokens[0], remoteAddress: nil)
             try await first.round(of: tokens.count - 1) {
@@ -126,7 +126,7 @@ struct AuthBench: AsyncParsableCommand {
                     try await client.call(Introspect(token: $0, remoteAddress: nil))
                 }
             }
-            let verifier = CredentialVerifier(commands: client, logger: quiet)
+            let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
             for key in keys { _ = try await verifier.verify(key, remoteAddress: nil) }
             try await remembered.round(of: keys.count) {
                 for key in keys { _ = try await verifier.verify(key, remoteAddress: nil) }

@@ -1,3 +1,4 @@
+import Access
 import Bus
 import Configuration
 import Database
@@ -49,6 +50,7 @@ struct RecordedKeys {
         }
         _ = BusConfig(config, portsBase: try config.portsBase())
         _ = TrustedProxies(config)
+        _ = AccessConfig(config)
         _ = try DatabaseConfiguration(config, schema: "unused")
         _ = try EventLogConfig(config)
         _ = try GatewayConfig(config, loops: nil)

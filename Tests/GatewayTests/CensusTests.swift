@@ -41,19 +41,6 @@ import Testing
         #expect(!census.enter(self.profile))
     }
 
-    @Test func `the seats of an owner are limited, and come back`() {
-        let census = Census()
-        let seat = Seat(owner: "wave/key-1", max: 2, farewell: [], closing: .goingAway)
-        let other = Seat(owner: "wave/key-2", max: 1, farewell: [], closing: .goingAway)
-        #expect(census.take(seat))
-        #expect(census.take(seat))
-        #expect(!census.take(seat))
-        #expect(census.take(other))
-        census.giveBack(seat)
-        #expect(census.take(seat))
-        #expect(!census.take(seat))
-    }
-
     @Test func `attempts are limited per address and dialect`() {
         let census = Census()
         for _ in 0..<3 { #expect(census.attempt(self.profile, from: "192.0.2.1")) }

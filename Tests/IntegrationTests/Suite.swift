@@ -57,6 +57,7 @@ final class Suite: Sendable {
                 "DATABASE_CONNECTIONS": "2",
                 "AUTH_OWNER_KEY_FILE": self.home.appending(path: "owner.key").path,
                 "AUTH_SECRETS_KEY_FILE": self.home.appending(path: "secrets.key").path,
+                "AUTH_CACHE_DIR": self.home.appending(path: "cache").path,
             ]
         ) { $1 }.merging(environment) { $1 }
     }

@@ -1,0 +1,108 @@
+public import Events
+public import FoundationEssentials
+import JWTKit
+
+/// Whose signatures are good here: our own issuer's, and those of the issuers that auth trusts.
+public struct KeySets: Sendable {
+    private struct Other {
+        let issuer: TrustedIssuer
+        let keys: KeySet
+    }
+
+    private let issuer: String
+    private let own: KeySet
+    private let others: [String: Other]
+
+    /// How our own tokens are signed.
+    private static let ownAlgorithms: Set = ["ES256"]
+    /// An access token's, or, from other issuers, one that does not say what it is for.
+    private static let ownType = "at+jwt"
+    private static let otherTypes: Set<String?> = [nil, "jwt", "at+jwt"]
+
+    public init(_ answer: FetchKeys.Answer) async {
+        self.issuer = answer.issuer
+        self.own = await KeySet(jwks: answer.jwks, algorithms: Self.ownAlgorithms)
+        var others: [String: Other] = [:]
+        for other in answer.others ?? [] where other.issuer != answer.issuer {
+            let keys = await KeySet(jwks: other.jwks ?? "", algorithms: Set(other.algorithms))
+            others[other.issuer] = Other(issuer: other, keys: keys)
+        }
+        self.others = others
+    }
+
+    var isEmpty: Bool { self.own.isEmpty }
+
+    /// Whether the token's key is known. A token of an unknown issuer needs none.
+    func hasKey(of token: SignedToken) -> Bool {
+        if token.issuer == self.issuer { return self.own.has(token.keyID) }
+        return self.others[token.issuer].map { $0.keys.has(token.keyID) } ?? true
+    }
+
+    /// Verifies the token (RFC 8725) and says whose it is. `.key`: its key is not among these.
+    public func principal(of token: SignedToken, at now: Date = Date()) throws(LocalRefusal) -> Principal {
+        if token.issuer == self.issuer {
+            guard token.type == Self.ownType else { throw .type }
+            try Self.verify(token, with: self.own.key(token.keyID, token.algorithm))
+            return try Self.own(token, at: now)
+        }
+        guard let other = self.others[token.issuer] else { throw .issuer }
+        guard Self.otherTypes.contains(token.type) else { throw .type }
+        try Self.verify(token, with: other.keys.key(token.keyID, token.algorithm))
+        return try other.issuer.principal(of: token, at: now)
+    }
+
+    private static func verify(_ token: SignedToken, with key: any JWTAlgorithm) throws(LocalRefusal) {
+        // `try?`: bytes that cannot be a signature of that algorithm are not its signature.
+        guard (try? key.verify(token.signature, signs: token.signed)) == true else { throw .signature }
+    }
+
+    private static func own(_ token: SignedToken, at now: Date) throws(LocalRefusal) -> Principal {
+        let decoder: any JWTJSONDecoder = .defaultForJWT
+        // `try?`: signed by us, and yet not what we sign: another version's.
+        guard let claims = try? decoder.decode(AccessTokenClaims.self, from: Data(token.payload)) else { throw .claims }
+        try TokenTimes(claims).check(at: now)
+        guard claims.aud.value.contains(AccessTokenClaims.audience) else { throw .audience }
+        return claims.principal(signingKey: token.keyID)
+    }
+}
+
+/// When a token counts (RFC 7519 §4.1.4–4.1.6).
+struct TokenTimes {
+    let expires: Date
+    let notBefore: Date?
+    let issued: Date?
+
+    /// Seconds that a time may be away from 1970: what is beyond is no time, and would not fit where times are kept.
+    private static let secondsMax = 1e11
+
+    init(_ claims: AccessTokenClaims) {
+        self.expires = claims.exp.value
+        self.notBefore = claims.nbf?.value
+        self.issued = claims.iat.value
+    }
+
+    /// `exp` is needed; what is there must be a number.
+    init(_ claims: JSON) throws(LocalRefusal) {
+        guard let expires = try Self.time(claims["exp"]) else { throw .claims }
+        self.expires = expires
+        self.notBefore = try Self.time(claims["nbf"])
+        self.issued = try Self.time(claims["iat"])
+    }
+
+    private static func time(_ claim: JSON?) throws(LocalRefusal) -> Date? {
+        guard let claim else { return nil }
+        guard let seconds = claim.double else { throw .claims }
+        return Date(timeIntervalSince1970: seconds)
+    }
+
+    func check(at now: Date) throws(LocalRefusal) {
+        for time in [self.expires, self.notBefore, self.issued].compactMap(\.self) {
+            guard abs(time.timeIntervalSince1970) < Self.secondsMax else { throw .claims }
+        }
+        let leeway = AccessTokenClaims.leeway
+        guard self.expires.addingTimeInterval(leeway) > now else { throw .expired }
+        for start in [self.notBefore, self.issued].compactMap(\.self) {
+            guard start <= now.addingTimeInterval(leeway) else { throw .notYetValid }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+import Bus
+import Events
+import NIOConcurrencyHelpers
+import TestSupport
+import Testing
+
+@testable import Access
+
+/// What was revoked is known, by event or by asking, and told once.
+@Suite struct RevocationFeedTests {
+    private let auth = FakeAuth()
+    private let told = NIOLockedValueBox<[CredentialRevoked]>([])
+
+    private func feed(_ client: CommandClient) -> RevocationFeed {
+        let feed = RevocationFeed([], last: 0, commands: client, logger: quiet)
+        feed.listen { more in self.told.withLockedValue { $0 += more } }
+        return feed
+    }
+
+    private func revoke(_ ids: Range<Int>) {
+        self.auth.state.withLockedValue { state in
+            state.revocations += ids.map { CredentialRevoked(kind: .token, id: "token-\($0)") }
+        }
+    }
+
+    private var ids: [String] { self.told.withLockedValue { $0.map(\.id) } }
+
+    @Test func `asking finds what no event told, page by page, and each is told once`() async throws {
+        let client = self.auth.client()
+        let feed = self.feed(client)
+        self.auth.state.withLockedValue { $0.pageSize = 10 }
+        self.revoke(0..<35)
+        try await with(client, self.auth.server()) {
+            feed.learn([CredentialRevoked(kind: .token, id: "token-7")])
+            #expect(await feed.poll())
+            #expect(self.ids.sorted() == (0..<35).map { "token-\($0)" }.sorted())
+            #expect(await feed.poll())
+            feed.learn([CredentialRevoked(kind: .token, id: "token-8")])
+            self.revoke(35..<36)
+            #expect(await feed.poll())
+            #expect(self.ids.count == 36)
+            #expect(self.auth.state.withLockedValue { $0.polls } == [0, 10, 20, 30, 35, 35])
+        }
+    }
+
+    @Test func `a log that was made anew is read from its beginning`() async throws {
+        let client = self.auth.client()
+        let feed = self.feed(client)
+        self.revoke(0..<5)
+        try await with(client, self.auth.server()) {
+            #expect(await feed.poll())
+            self.auth.state.withLockedValue { $0.revocations = [] }
+            self.revoke(10..<12)
+            #expect(await feed.poll())
+            #expect(self.ids.count == 7)
+            #expect(feed.snapshot.last == 2)
+        }
+    }
+
+    @Test func `without an answer nothing is forgotten, and the next one brings the rest`() async throws {
+        let client = self.auth.client()
+        let feed = self.feed(client)
+        self.revoke(0..<2)
+        try await with(client, self.auth.server()) {
+            #expect(await feed.poll())
+            self.auth.state.withLockedValue { $0.isDeaf = true }
+            self.revoke(2..<4)
+            #expect(await !feed.poll())
+            self.auth.state.withLockedValue { $0.isDeaf = false }
+            #expect(await feed.poll())
+            #expect(self.ids.count == 4)
+        }
+    }
+
+    @Test func `what was revoked while auth was away is told within two seconds of contact`() async throws {
+        let client = self.auth.client()
+        let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
+        verifier.whenRevoked { more in self.told.withLockedValue { $0 += more } }
+        try await with(client, verifier) {
+            try await with(self.auth.server()) { try await eventually { verifier.hasKeys } }
+            // Its keys are asked for every five seconds: then it notices.
+            try await Task.sleep(for: .seconds(6))
+            self.revoke(0..<1)
+            let contact = ContinuousClock.now
+            try await with(self.auth.server()) { try await eventually { self.ids == ["token-0"] } }
+            #expect(ContinuousClock.now - contact < .seconds(2))
+        }
+    }
+}
+
+@Suite struct RevocationListTests {
+    private static let now = Timestamp(milliseconds: 1_000_000_000)
+
+    private static func principal(
+        _ credential: CredentialKind = .jwt, issued: Timestamp? = nil, client: String? = nil, session: String? = nil
+    ) -> Principal {
+        Principal(
+            subject: "user", name: "n", tenant: "t", scopes: [], credential: credential, credentialID: "id",
+            issued: issued, client: client, session: session, signingKey: "key")
+    }
+
+    @Test func `it says the same as each revocation by itself`() {
+        let principals = [
+            Self.principal(), Self.principal(.apiKey), Self.principal(.oauth2, client: "client"),
+            Self.principal(session: "session"), Self.principal(issued: Timestamp(milliseconds: 5)),
+            Self.principal(issued: Timestamp(milliseconds: 6)),
+        ]
+        for kind in CredentialRevoked.Kind.allCases {
+            for id in ["id", "user", "client", "session", "key", "another"] {
+                for before in [nil, Timestamp(milliseconds: 5)] {
+                    let revocation = CredentialRevoked(kind: kind, id: id, before: before)
+                    let list = RevocationList([revocation])
+                    for principal in principals {
+                        #expect(
+                            list.concerns(principal) == revocation.concerns(principal), "\(revocation) \(principal)")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func `of two of the same thing the later moment counts`() {
+        var list = RevocationList()
+        let (early, late) = (Timestamp(milliseconds: 5), Timestamp(milliseconds: 9))
+        let news = [late, early].map { list.insert(CredentialRevoked(kind: .user, id: "user", before: $0)) }
+        #expect(news == [true, false])
+        #expect(list.concerns(Self.principal(issued: Timestamp(milliseconds: 9))))
+        #expect(!list.concerns(Self.principal(issued: Timestamp(milliseconds: 10))))
+        list.insert(CredentialRevoked(kind: .user, id: "user"))
+        #expect(list.concerns(Self.principal(issued: Timestamp(milliseconds: 10))))
+    }
+
+    @Test func `what ended over ten minutes ago is let go`() {
+        var list = RevocationList()
+        let ended = CredentialRevoked(kind: .token, id: "id", until: Self.now + .seconds(-599))
+        list.insert(ended, at: Self.now)
+        #expect(list.count == 1)
+        list.dropEnded(at: Self.now)
+        #expect(list.count == 1)
+        list.dropEnded(at: Self.now + .seconds(2))
+        #expect(list.count == 0)
+        list.insert(ended, at: Self.now + .seconds(2))
+        #expect(list.count == 0)
+    }
+
+    @Test func `it stays within its bound, and keys go first, for which auth answers itself`() {
+        var list = RevocationList(max: 100)
+        for number in 0..<50 { list.insert(CredentialRevoked(kind: .apiKey, id: "key \(number)")) }
+        for number in 0..<80 { list.insert(CredentialRevoked(kind: .token, id: "\(number)")) }
+        #expect(list.count <= 100)
+        #expect(list.all.count { $0.kind == .token } == 80)
+    }
+
+    @Test func `tens of thousands cost a principal nothing`() {
+        let list = RevocationList((0..<50_000).map { CredentialRevoked(kind: .token, id: "\($0)") })
+        let start = ContinuousClock.now
+        for _ in 0..<10_000 { #expect(!list.concerns(Self.principal(client: "client", session: "session"))) }
+        #expect(ContinuousClock.now - start < .seconds(1))
+    }
+}
+
+@Suite struct BoundedMemoryTests {
+    @Test func `it stays within its bound and keeps what is asked for`() {
+        var memory = BoundedMemory<Int, Int>(capacity: 100)
+        for number in 0..<1000 {
+            memory.keep(number, number)
+            #expect(memory.value(0) == 0)
+            #expect(memory.count <= 100)
+        }
+        #expect(memory.value(999) == 999)
+        #expect(memory.value(500) == nil)
+        memory.forget(999)
+        #expect(memory.value(999) == nil)
+    }
+}
