@@ -12,6 +12,7 @@ import ServiceKit
 /// | `auth.owner.key.file` | path | none | the local owner's API key, `xp_` and 64 hexadecimal digits; made known at start |
 /// | `auth.owner.email` | string | none | the first user, an owner; made at a start that finds no owner |
 /// | `auth.owner.password.file` | path | none | that user's password |
+/// | `auth.password.cost` | int | 15 | the logarithm of scrypt's N, 10 to 18: each step doubles a hash's time and memory |
 /// | `auth.audit.retentionDays` | int | 365 | how long the audit log is kept, 1 to 3650 |
 struct AuthConfig {
     let issuer: String
@@ -21,6 +22,7 @@ struct AuthConfig {
     /// `nil`: signing keys are changed by command only.
     let signingKeyAge: Duration?
     let ownerAccount: OwnerAccount?
+    let passwordCost: PasswordHash.Cost
     let auditRetention: Duration
 
     init(_ config: ConfigReader) throws {
@@ -41,6 +43,12 @@ struct AuthConfig {
         }
         self.secretsKey = SymmetricKey(data: bytes)
         self.ownerAccount = try OwnerAccount(config)
+        var cost = PasswordHash.Cost.standard
+        cost.ln = config.int(forKey: "auth.password.cost", default: cost.ln)
+        guard (10...18).contains(cost.ln) else {
+            throw ConfigurationError(key: "auth.password.cost", problem: "must be from 10 to 18")
+        }
+        self.passwordCost = cost
         let auditDays = config.int(forKey: "auth.audit.retentionDays", default: 365)
         guard (1...3650).contains(auditDays) else {
             throw ConfigurationError(key: "auth.audit.retentionDays", problem: "must be from 1 to 3650")

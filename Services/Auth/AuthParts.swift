@@ -37,7 +37,8 @@ struct AuthParts {
         self.tickets = Tickets(writer: writer, credentials: self.credentials)
         self.revocations = Revocations(database: database, writer: writer)
         self.users = Users(
-            database: database, writer: writer, trail: self.trail, passwords: PasswordHasher(), limits: self.limits)
+            database: database, writer: writer, trail: self.trail, passwords: PasswordHasher(cost: config.passwordCost),
+            limits: self.limits)
         self.sessions = Sessions(database: database, writer: writer, keys: self.keys, trail: self.trail)
         self.issuers = TrustedIssuers(config.trustedIssuers, logger: logger)
         self.issuerUpkeep = TrustedIssuerUpkeep(issuers: self.issuers, database: database, writer: writer)
@@ -46,7 +47,7 @@ struct AuthParts {
             users: self.users, logger: logger)
         self.upkeep = Upkeep(
             writer: writer, keys: self.keys, usage: self.usage, revocations: self.revocations,
-            rotation: config.signingKeyAge)
+            audit: AuditPartitions(writer: writer, retention: config.auditRetention), rotation: config.signingKeyAge)
     }
 
     func addRoutes(_ router: Router<APIContext>) {
@@ -59,6 +60,9 @@ struct AuthParts {
             credentials: self.credentials, users: self.users, sessions: self.sessions
         ).add(to: router)
         LoginAPI(users: self.users, sessions: self.sessions).add(to: router)
+        UsersAPI(users: self.users).add(to: router)
+        ChannelsAPI(database: self.database, writer: self.writer, trail: self.trail).add(to: router)
+        AuditAPI(database: self.database).add(to: router)
     }
 
     func answerCommands(_ server: CommandServer) {
@@ -79,6 +83,10 @@ struct AuthParts {
         server.answer(HoldSeats.self) { report in
             seats.withLockedValue { $0.hold(report, at: .now) }
             return HoldSeats.Answer()
+        }
+        server.answer(ReportRefusals.self) { [trail = self.trail] report in
+            trail.note(report)
+            return ReportRefusals.Answer()
         }
     }
 }

@@ -9,6 +9,7 @@ struct Upkeep {
     let keys: SigningKeys
     let usage: KeyUsage
     let revocations: Revocations
+    let audit: AuditPartitions
     /// The age at which signing keys are changed.
     let rotation: Duration?
 
@@ -23,6 +24,7 @@ struct Upkeep {
                 if let rotation { try? await keys.rotate(olderThan: rotation, writer) }
                 try? await keys.forget(writer)
             },
+            PeriodicDuty(every: .seconds(3600)) { [audit] in try? await audit.maintain() },
             PeriodicDuty(every: .seconds(600)) { [writer, revocations] in
                 try? await revocations.forget()
                 _ = try? await writer.write { mutation in

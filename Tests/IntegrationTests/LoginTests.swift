@@ -1,3 +1,4 @@
+import Database
 import Events
 import Foundation
 import TestSupport
@@ -10,14 +11,17 @@ struct LoginTests {
 
     /// A suite whose owner has a password.
     static func with(
-        _ services: [ServiceName] = [.auth], databaseURL: String? = nil, _ body: (Suite) async throws -> Void
+        _ services: [ServiceName] = [.auth], databaseURL: String? = nil, environment: [String: String] = [:],
+        _ body: (Suite) async throws -> Void
     ) async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "owner-\(UUID().uuidString).password")
         try "\(Self.password)\n".write(to: file, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(at: file) }
         try await Suite.with(
             services, gateways: 0, databaseURL: databaseURL,
-            environment: ["AUTH_OWNER_EMAIL": "Owner@localhost", "AUTH_OWNER_PASSWORD_FILE": file.path], body)
+            environment: ["AUTH_OWNER_EMAIL": "Owner@localhost", "AUTH_OWNER_PASSWORD_FILE": file.path].merging(
+                environment
+            ) { $1 }, body)
     }
 
     static func claims(_ token: String) throws -> JSON {
@@ -113,6 +117,110 @@ struct LoginTests {
             }
             let bad = try await suite.request("POST", .auth, "/api/v1/auth/refresh", token: "nonsense")
             #expect(bad.status == 401 && bad.body == ["error": "unauthorized"])
+        }
+    }
+
+    @Test func `five failures in a row put an account off, whatever the password, and no other`() async throws {
+        try await Self.with { suite in
+            let other = try await suite.request(
+                "POST", .auth, "/v1/auth/users",
+                [
+                    "email": "b@x", "password": .string(Self.password),
+                    "roles": [["channel": "default", "role": "viewer"]],
+                ], token: try suite.ownerKey)
+            #expect(other.status == 201)
+            for _ in 0..<5 {
+                let wrong = try await Self.logIn(suite, "OWNER@localhost", "not the password")
+                #expect(wrong.status == 401 && wrong.body == ["error": "invalid_credentials"])
+                #expect(wrong.headers["www-authenticate"] != nil)
+            }
+            let refused = try await Self.logIn(suite, "owner@localhost", Self.password)
+            #expect(refused.status == 429 && refused.body == ["error": "rate_limited"])
+            #expect(refused.headers["retry-after"] == "1")
+            #expect(try await Self.logIn(suite, "b@x", Self.password).status == 200)
+            try await Suite.eventually("the pause ends", within: .seconds(10)) {
+                try await Self.logIn(suite, "owner@localhost", Self.password).status == 200
+            }
+            // The account begins anew.
+            for _ in 0..<4 { #expect(try await Self.logIn(suite, "owner@localhost", "not the password").status == 401) }
+            #expect(try await Self.logIn(suite, "owner@localhost", Self.password).status == 200)
+        }
+    }
+
+    @Test func `twenty failures put an address off, and what a proxy says of it counts`() async throws {
+        try await Self.with(environment: ["HTTP_TRUSTED_PROXIES": "127.0.0.1"]) { suite in
+            func logIn(_ email: String, _ password: String, from address: String) async throws -> Int {
+                try await suite.request(
+                    "POST", .auth, "/api/v1/auth/login", ["email": .string(email), "password": .string(password)],
+                    headers: [("X-Forwarded-For", "10.0.0.1, \(address)")]
+                ).status
+            }
+            for number in 0..<20 {
+                let wrong = try await logIn("user\(number)@x", "not the password", from: "203.0.113.5")
+                #expect(wrong == 401)
+            }
+            let statuses = [
+                try await logIn("owner@localhost", Self.password, from: "203.0.113.5"),
+                try await logIn("owner@localhost", Self.password, from: "203.0.113.6"),
+            ]
+            #expect(statuses == [429, 200])
+        }
+    }
+
+    @Test func `a hash that is cheaper to guess than it should be is made anew`() async throws {
+        try await PostgresFixture.withDatabase { url in
+            try await Self.with(databaseURL: url) { suite in
+                // Of the password `correct horse battery`.
+                let old = "$scrypt$ln=10,r=8,p=1$U29kaXVtQ2hsb3JpZGU$RepjvZ9gD47oPIlRDsLkVb+BiS4PlF8APNA0dwMQ900"
+                try await Suite.query(url, "UPDATE users SET password_hash = \(old)")
+                #expect(try await Self.logIn(suite, "owner@localhost", "correct horse batterY").status == 401)
+                #expect(try await Self.logIn(suite, "owner@localhost", "correct horse battery").status == 200)
+                let row = try #require(try await Suite.query(url, "SELECT password_hash FROM users").first)
+                #expect(try row.decode("password_hash", as: String.self).hasPrefix("$scrypt$ln=10,r=8,p=3$"))
+                #expect(try await Self.logIn(suite, "owner@localhost", "correct horse battery").status == 200)
+            }
+        }
+    }
+
+    @Test func `the owner's user is made once, and a later file changes nothing`() async throws {
+        try await PostgresFixture.withDatabase { url in
+            try await Self.with(databaseURL: url) { suite in
+                let list = try await suite.request("GET", .auth, "/v1/auth/users", token: try suite.ownerKey)
+                #expect(list["data"]?.array?.count == 1)
+                let id = try #require(list["data"]?.array?.first?["id"]?.string)
+                let answer = try await suite.request(
+                    "PUT", .auth, "/v1/auth/users/\(id)/password", ["password": "not what the file says"],
+                    token: try suite.ownerKey)
+                #expect(answer.status == 204, "\(answer.body)")
+                try await suite.end("auth", SIGTERM)
+                try suite.start(.auth)
+                try await suite.waitUntilReady(.auth)
+                #expect(try await Self.logIn(suite, "owner@localhost", Self.password).status == 401)
+                #expect(try await Self.logIn(suite, "owner@localhost", "not what the file says").status == 200)
+            }
+        }
+    }
+
+    @Test(
+        arguments: [
+            (["AUTH_OWNER_EMAIL": "a@x"], "auth.owner.password.file"),
+            (["AUTH_OWNER_PASSWORD_FILE": "/dev/null"], "auth.owner.email"),
+            (["AUTH_OWNER_EMAIL": "nobody", "AUTH_OWNER_PASSWORD_FILE": "/dev/null"], "auth.owner.email"),
+            (["AUTH_OWNER_EMAIL": "a@x", "AUTH_OWNER_PASSWORD_FILE": "/nowhere"], "auth.owner.password.file"),
+            (["AUTH_OWNER_EMAIL": "a@x", "AUTH_OWNER_PASSWORD_FILE": "/dev/null"], "auth.owner.password.file"),
+            (["AUTH_PASSWORD_COST": "9"], "auth.password.cost"),
+            (["AUTH_AUDIT_RETENTION_DAYS": "0"], "auth.audit.retentionDays"),
+        ])
+    func `a setting that cannot be used ends the process with its name`(
+        environment: [String: String], key: String
+    ) async throws {
+        try await PostgresFixture.withDatabase { url in
+            let suite = try Suite(databaseURL: url, environment: environment)
+            try await suite.use {
+                try suite.start(.auth)
+                try await Suite.eventually("auth ends") { !suite.isRunning("auth") }
+                #expect(suite.log("auth").contains("\(key) "))
+            }
         }
     }
 }

@@ -55,6 +55,8 @@ final class Suite: Sendable {
                 "DATABASE_URL": databaseURL, "PORTS_BASE": "\(self.base)", "LOG_LEVEL": "debug",
                 // Many suites share one cluster.
                 "DATABASE_CONNECTIONS": "2",
+                // In a debug build a hash of the usual cost takes two seconds.
+                "AUTH_PASSWORD_COST": "10",
                 "AUTH_OWNER_KEY_FILE": self.home.appending(path: "owner.key").path,
                 "AUTH_SECRETS_KEY_FILE": self.home.appending(path: "secrets.key").path,
                 "AUTH_CACHE_DIR": self.home.appending(path: "cache").path,

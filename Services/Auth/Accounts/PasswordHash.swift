@@ -40,8 +40,8 @@ struct PasswordHash: Equatable {
     }
 
     /// Nobody's: what an account that is not there is compared with.
-    init() {
-        self.cost = .standard
+    init(ofNobody cost: Cost) {
+        self.cost = cost
         self.salt = Self.random(Self.saltBytes)
         self.hash = Self.random(Self.hashBytes)
     }

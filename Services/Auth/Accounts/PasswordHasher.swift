@@ -3,6 +3,9 @@ import Threads
 
 /// Hashes and compares passwords on threads of their own, two at once: that many processors and 64 MB at most go to sign-ins.
 actor PasswordHasher {
+    nonisolated let cost: PasswordHash.Cost
+    /// What an account without a password, and one that is not there, is compared with: it takes as long.
+    private let nobody: PasswordHash
     private var running = 0
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
@@ -10,17 +13,19 @@ actor PasswordHasher {
     /// Those behind would wait for seconds.
     private static let waitingMax = 32
 
-    /// What an account without a password, and one that is not there, is compared with: it takes as long.
-    private static let nobody = PasswordHash()
+    init(cost: PasswordHash.Cost = .standard) {
+        self.cost = cost
+        self.nobody = PasswordHash(ofNobody: cost)
+    }
 
     /// Throws 503 with `Retry-After` when too many wait.
     func hash(_ password: String) async throws -> PasswordHash {
-        try await self.run { try PasswordHash(of: password) }
+        try await self.run { [cost] in try PasswordHash(of: password, cost: cost) }
     }
 
     /// Whether the password is the hash's; `nil`: no, after the same time. Throws 503 with `Retry-After` when too many wait.
     func matches(_ password: String, _ hash: PasswordHash?) async throws -> Bool {
-        try await self.run { try (hash ?? Self.nobody).matches(password) && hash != nil }
+        try await self.run { [nobody] in try (hash ?? nobody).matches(password) && hash != nil }
     }
 
     private func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {

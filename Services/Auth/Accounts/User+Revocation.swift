@@ -27,3 +27,32 @@ extension User {
         try await mutation.revokeKeys("subject = \(self.id)", audit: ofKey)
     }
 }
+
+extension User {
+    /// Revokes the API keys that they made when they could do more than now.
+    func endExcessKeys(because entry: AuditEntry, _ mutation: Mutation) async throws {
+        let rows = try await mutation.query(
+            "SELECT id, tenant, scope, stations FROM api_keys WHERE subject = \(self.id) AND revoked_at IS NULL")
+        let excess = try rows.filter { row in
+            let scopes = Scopes(claim: try row.decode("scope"))
+            return !self.covers(
+                scopes, tenant: try row.decode("tenant"), stations: try row.decode("stations", as: [String]?.self))
+        }
+        guard !excess.isEmpty else { return }
+        let ids = try excess.map { row throws(DatabaseError) in try row.decode("id", as: String.self) }
+        var ofKey = entry
+        (ofKey.action, ofKey.reason) = ("key.revoke", entry.action)
+        try await mutation.revokeKeys("id = ANY (\(ids))", audit: ofKey)
+    }
+
+    /// Whether they may do all that, at all these stations (`nil`: at all there are).
+    private func covers(_ scopes: Scopes, tenant: String, stations: [String]?) -> Bool {
+        // An owner makes credentials for any tenant.
+        if self.isOwner { return true }
+        let standings = stations.map { $0.map { self.grant(in: tenant, station: $0) } }
+        let needed = standings ?? [self.grant(in: tenant, station: nil).flatMap { $0.stations == nil ? $0 : nil }]
+        return needed.allSatisfy { standing in
+            scopes.all.allSatisfy { standing?.scopes.contains($0) ?? false }
+        }
+    }
+}

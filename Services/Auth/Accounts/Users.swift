@@ -89,7 +89,7 @@ struct Users: Sendable {
     /// A hash that is cheaper to guess than ours is made anew: only now is the password there.
     private func note(_ record: UserRecord, password: String, address: String) async throws {
         let (user, old) = (record.user, record.passwordHash)
-        let isWeak = old?.cost.isBelow(.standard) ?? false
+        let isWeak = old?.cost.isBelow(self.passwords.cost) ?? false
         let renewed = isWeak ? try await self.passwords.hash(password).text : nil
         _ = try await self.writer.write { mutation in
             // Not over a password that was changed meanwhile.
