@@ -56,7 +56,7 @@ struct AuthParts {
         APIKeysAPI(database: self.database, writer: self.writer).add(to: router)
         SigningKeysAPI(keys: self.keys, writer: self.writer).add(to: router)
         OAuth2(
-            database: self.database, writer: self.writer, trail: self.trail, limits: self.limits,
+            database: self.database, writer: self.writer, trail: self.trail, limits: self.limits, usage: self.usage,
             credentials: self.credentials, users: self.users, sessions: self.sessions
         ).add(to: router)
         LoginAPI(users: self.users, sessions: self.sessions).add(to: router)

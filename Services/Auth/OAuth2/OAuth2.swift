@@ -8,13 +8,15 @@ struct OAuth2 {
     let writer: EventWriter
     let trail: AuditTrail
     let limits: AttemptLimits
+    let usage: KeyUsage
     let credentials: Credentials
     let users: Users
     let sessions: Sessions
 
     func add(to router: Router<APIContext>) {
         let keys = self.credentials.keys
-        let clients = OAuth2Clients(database: self.database, trail: self.trail, limits: self.limits)
+        let clients = OAuth2Clients(
+            database: self.database, trail: self.trail, limits: self.limits, usage: self.usage)
         let browsers = BrowserSessions(
             database: self.database, writer: self.writer, users: self.users,
             cookies: BrowserCookies(issuer: keys.issuer))

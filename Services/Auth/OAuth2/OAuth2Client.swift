@@ -69,6 +69,7 @@ struct OAuth2Clients: Sendable {
     let database: Database
     let trail: AuditTrail
     let limits: AttemptLimits
+    let usage: KeyUsage
 
     func client(_ id: String) async throws -> OAuth2Client? {
         guard Grant.isName(id) else { return nil }
@@ -78,22 +79,26 @@ struct OAuth2Clients: Sendable {
     }
 
     /// The client that the proof is of. Throws 401 (`invalid_client`), and 429 with `Retry-After` for an address that was wrong too
-    /// often: not for a client, which others could lock out by guessing, and whose secret nobody guesses.
+    /// often, unless the proof was good before. It is the address that waits: a client could be locked out by whoever guesses at it.
     func authenticate(_ proof: ClientProof, address: String) async throws -> OAuth2Client {
-        if let seconds = self.limits.retryAfter(address) {
+        let hash = Secret.hash("\(proof.id) \(proof.secret ?? "")")
+        if !self.usage.isFamiliar(hash), let seconds = self.limits.retryAfter(address) {
+            self.refuse(proof, address, "throttled")
             throw APIFailure(
-                .tooManyRequests, code: "temporarily_unavailable", "Too many failed attempts",
-                headers: [.retryAfter: "\(seconds)"])
+                .tooManyRequests, "Too many failed attempts", headers: [.retryAfter: "\(seconds)"])
         }
         guard let client = try await self.client(proof.id), Self.isProven(client, proof) else {
             self.limits.badCredential(from: address)
-            self.trail.note(
-                AuditEntry(
-                    "token.issue", .refused, address: address, target: Grant.isName(proof.id) ? proof.id : nil,
-                    reason: "invalid_client"))
+            self.refuse(proof, address, "invalid_client")
             throw ClientProof.invalidClient
         }
+        self.usage.greet(hash)
         return client
+    }
+
+    private func refuse(_ proof: ClientProof, _ address: String, _ reason: String) {
+        let id = Grant.isName(proof.id) ? proof.id : nil
+        self.trail.note(AuditEntry("token.issue", .refused, address: address, target: id, reason: reason))
     }
 
     /// Both are hashes of 256-bit secrets; the comparison still takes the same time wherever they differ.
