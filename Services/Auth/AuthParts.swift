@@ -8,10 +8,12 @@ import NIOConcurrencyHelpers
 
 /// What auth is made of, in order of dependency, and what of it answers to whom.
 struct AuthParts {
-    let config: AuthConfig
     let database: Database
     let writer: EventWriter
     let keys: SigningKeys
+    let issuers: TrustedIssuers
+    let issuerUpkeep: TrustedIssuerUpkeep
+    private let verificationKeys: VerificationKeys
     let usage = KeyUsage()
     let trail: AuditTrail
     let limits = AttemptLimits()
@@ -20,28 +22,26 @@ struct AuthParts {
     let revocations: Revocations
     let users: Users
     let sessions: Sessions
-    let issuers: TrustedIssuers
-    let issuerUpkeep: TrustedIssuerUpkeep
     let bootstrap: Bootstrap
     let upkeep: Upkeep
     private let seats = NIOLockedValueBox(Seats())
 
     init(_ config: AuthConfig, _ database: Database, _ writer: EventWriter, _ logger: Logger) {
-        self.config = config
         self.database = database
         self.writer = writer
         self.keys = SigningKeys(issuer: config.issuer, secrets: config.secretsKey, logger: logger)
         self.trail = AuditTrail(writer: writer)
+        self.issuers = TrustedIssuers(config.trustedIssuers, logger: logger)
+        self.issuerUpkeep = TrustedIssuerUpkeep(issuers: self.issuers, database: database, writer: writer)
+        self.verificationKeys = VerificationKeys(self.keys, self.issuers)
         self.credentials = Credentials(
-            database: database, keys: self.keys, usage: self.usage, trail: self.trail, limits: self.limits)
+            database: database, keys: self.verificationKeys, usage: self.usage, trail: self.trail, limits: self.limits)
         self.tickets = Tickets(writer: writer, credentials: self.credentials)
         self.revocations = Revocations(database: database, writer: writer)
         self.users = Users(
             database: database, writer: writer, trail: self.trail, passwords: PasswordHasher(cost: config.passwordCost),
             limits: self.limits)
         self.sessions = Sessions(database: database, writer: writer, keys: self.keys, trail: self.trail)
-        self.issuers = TrustedIssuers(config.trustedIssuers, logger: logger)
-        self.issuerUpkeep = TrustedIssuerUpkeep(issuers: self.issuers, database: database, writer: writer)
         self.bootstrap = Bootstrap(
             writer: writer, keys: self.keys, ownerKey: config.ownerKey, ownerAccount: config.ownerAccount,
             users: self.users, logger: logger)
@@ -57,7 +57,7 @@ struct AuthParts {
         SigningKeysAPI(keys: self.keys, writer: self.writer).add(to: router)
         OAuth2(
             database: self.database, writer: self.writer, trail: self.trail, limits: self.limits, usage: self.usage,
-            credentials: self.credentials, users: self.users, sessions: self.sessions
+            keys: self.keys, credentials: self.credentials, users: self.users, sessions: self.sessions
         ).add(to: router)
         LoginAPI(users: self.users, sessions: self.sessions).add(to: router)
         UsersAPI(users: self.users).add(to: router)
@@ -66,11 +66,9 @@ struct AuthParts {
     }
 
     func answerCommands(_ server: CommandServer) {
-        let (config, keys, credentials, tickets) = (self.config, self.keys, self.credentials, self.tickets)
-        let (revocations, issuers, seats) = (self.revocations, self.issuers, self.seats)
-        server.answer(FetchKeys.self) { _ in
-            FetchKeys.Answer(issuer: config.issuer, jwks: try await keys.jwks(), others: await issuers.all)
-        }
+        let (keys, credentials, tickets) = (self.verificationKeys, self.credentials, self.tickets)
+        let (revocations, seats) = (self.revocations, self.seats)
+        server.answer(FetchKeys.self) { _ in try await keys.answer() }
         server.answer(FetchRevocations.self) { try await revocations.page(after: $0.after) }
         server.answer(Introspect.self) { try await credentials.introspect($0.token, address: $0.remoteAddress) }
         server.answer(RedeemTicket.self) {

@@ -223,18 +223,6 @@ actor SigningKeys {
                 problem: "holds another key than the one that the signing keys are sealed with")
         }
     }
-
-    /// Throws `AccessError`.
-    func verify(_ token: String) async throws(AccessError) -> Principal {
-        guard self.isLoaded else { throw .unavailable }
-        do {
-            let claims = try await self.collection.verify(token, as: AccessTokenClaims.self)
-            guard claims.iss.value == self.issuer else { throw AccessError.invalid("another issuer") }
-            return claims.principal(signingKey: nil)
-        } catch {
-            throw .invalid("not valid")
-        }
-    }
 }
 
 /// One public key as a JWK (RFC 7518 §6.2).

@@ -12,6 +12,7 @@ struct IntrospectionEndpoint {
     let database: Database
     let clients: OAuth2Clients
     let credentials: Credentials
+    let issuer: String
 
     private static let inactive: JSON = ["active": false]
 
@@ -69,7 +70,7 @@ struct IntrospectionEndpoint {
             "active": true, "scope": .string(principal.scopes.claim), "username": .string(principal.name),
             "token_type": "Bearer", "sub": .string(principal.subject),
             "aud": claims?["aud"] ?? .string(AccessTokenClaims.audience),
-            "iss": claims?["iss"] ?? .string(self.credentials.keys.issuer), "jti": .string(principal.credentialID),
+            "iss": claims?["iss"] ?? .string(self.issuer), "jti": .string(principal.credentialID),
             "tenant": .string(principal.tenant),
         ]
         answer["client_id"] = principal.client.map(JSON.string)
@@ -100,8 +101,8 @@ struct IntrospectionEndpoint {
         let tenant = try row.decode("tenant", as: String.self)
         var answer: [String: JSON] = [
             "active": true, "scope": .string(try row.decode("scope")), "username": .string(try row.decode("name")),
-            "sub": .string(try row.decode("user_id")), "iss": .string(self.credentials.keys.issuer),
-            "aud": .string(self.credentials.keys.issuer), "tenant": .string(tenant),
+            "sub": .string(try row.decode("user_id")), "iss": .string(self.issuer),
+            "aud": .string(self.issuer), "tenant": .string(tenant),
             "sid": .string(try row.decode("id")),
             "exp": .integer(try row.decode("expires_at", as: Timestamp.self).seconds),
             "iat": .integer(try row.decode("created_at", as: Timestamp.self).seconds),

@@ -14,7 +14,7 @@ struct RevocationEndpoint {
     let writer: EventWriter
     let clients: OAuth2Clients
     let sessions: Sessions
-    let keys: SigningKeys
+    let credentials: Credentials
 
     func add(to router: Router<APIContext>) {
         router.post("/oauth2/revoke") { request, context in
@@ -43,7 +43,7 @@ struct RevocationEndpoint {
     private func verified(_ token: String) async throws -> Principal? {
         guard token.utf8.count <= 8192, token.utf8.count(where: { $0 == UInt8(ascii: ".") }) == 2 else { return nil }
         do throws(AccessError) {
-            return try await self.keys.verify(token)
+            return try await self.credentials.signer(of: token)
         } catch {
             guard error != .unavailable else {
                 throw APIFailure.unavailable("Tokens cannot be verified at the moment")

@@ -5,7 +5,7 @@ import Events
 /// Says whom a credential belongs to, from auth's own tables and keys.
 struct Credentials: Sendable {
     let database: Database
-    let keys: SigningKeys
+    let keys: VerificationKeys
     let usage: KeyUsage
     let trail: AuditTrail
     let limits: AttemptLimits
@@ -13,26 +13,53 @@ struct Credentials: Sendable {
     /// For auth's own API.
     @Sendable
     func verify(_ token: String, _ remoteAddress: String?) async throws(AccessError) -> Principal {
-        if token.count(where: { $0 == "." }) == 2 { return try await self.accessToken(token) }
-        let principal: Principal?
-        do {
-            principal = try await self.introspect(token, address: remoteAddress).principal
+        if token.utf8.count(where: { $0 == UInt8(ascii: ".") }) == 2 {
+            return try await self.accessToken(token, remoteAddress)
+        }
+        let answer: Introspection
+        do throws(CommandFailure) {
+            answer = try await self.introspect(token, address: remoteAddress)
         } catch {
             throw .unavailable
         }
-        guard let principal else { throw .invalid("unknown, expired or revoked") }
+        if let seconds = answer.retryAfter { throw .limited(retryAfter: seconds) }
+        guard let principal = answer.principal else { throw .invalid("unknown, expired or revoked") }
         return principal
     }
 
-    private func accessToken(_ token: String) async throws(AccessError) -> Principal {
-        let principal = try await self.keys.verify(token)
-        let isGood: Bool
+    /// Whose an access token is by its signature and its times, revoked or not.
+    func signer(of token: String) async throws(AccessError) -> Principal {
+        let sets: KeySets
         do {
+            sets = try await self.keys.sets()
+        } catch {
+            throw .unavailable
+        }
+        do throws(LocalRefusal) {
+            return try sets.principal(of: try SignedToken(token))
+        } catch {
+            throw .invalid(error.rawValue)
+        }
+    }
+
+    private func accessToken(_ text: String, _ address: String?) async throws(AccessError) -> Principal {
+        let principal: Principal
+        do {
+            principal = try await self.signer(of: text)
+        } catch {
+            if case .invalid(let reason) = error { self.refuse(address, reason) }
+            throw error
+        }
+        let isGood: Bool
+        do throws(DatabaseError) {
             isGood = try await self.isGood(principal)
         } catch {
             throw .unavailable
         }
-        guard isGood else { throw .invalid("revoked") }
+        guard isGood else {
+            self.refuse(address, LocalRefusal.revoked.rawValue)
+            throw .invalid(LocalRefusal.revoked.rawValue)
+        }
         return principal
     }
 
