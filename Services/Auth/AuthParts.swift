@@ -68,7 +68,7 @@ struct AuthParts {
     func answerCommands(_ server: CommandServer) {
         let (keys, credentials, tickets) = (self.verificationKeys, self.credentials, self.tickets)
         let (revocations, seats) = (self.revocations, self.seats)
-        server.answer(FetchKeys.self) { _ in try await keys.answer() }
+        server.answer(FetchKeys.self) { try await keys.answer(missing: $0.missing) }
         server.answer(FetchRevocations.self) { try await revocations.page(after: $0.after) }
         server.answer(Introspect.self) { try await credentials.introspect($0.token, address: $0.remoteAddress) }
         server.answer(RedeemTicket.self) {

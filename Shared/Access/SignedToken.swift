@@ -7,7 +7,7 @@ public struct SignedToken: Sendable {
     let keyID: String
     /// In lower case, without `application/`; `nil`: the token does not say.
     let type: String?
-    let issuer: String
+    public let issuer: String
     let claims: JSON
     let payload: [UInt8]
     let signature: [UInt8]

@@ -77,7 +77,10 @@ public struct FetchKeys: Command {
     }
     public static let name = "auth.keys"
     public static let service = ServiceName.auth
-    public init() {}
+    /// The issuer of a token whose key is not among those that were told; auth then asks that issuer for its keys again.
+    public var missing: String?
+
+    public init(missing: String? = nil) { self.missing = missing }
 }
 
 /// An OpenID Connect issuer whose tokens are accepted as access tokens, and what they are worth here.

@@ -28,17 +28,18 @@ struct Credentials: Sendable {
     }
 
     /// Whose an access token is by its signature and its times, revoked or not.
-    func signer(of token: String) async throws(AccessError) -> Principal {
-        let sets: KeySets
+    func signer(of text: String) async throws(AccessError) -> Principal {
         do {
-            sets = try await self.keys.sets()
+            let token = try SignedToken(text)
+            do {
+                return try await self.keys.sets().principal(of: token)
+            } catch LocalRefusal.key {
+                return try await self.keys.sets(missing: token.issuer).principal(of: token)
+            }
+        } catch let error as LocalRefusal {
+            throw .invalid(error.rawValue)
         } catch {
             throw .unavailable
-        }
-        do throws(LocalRefusal) {
-            return try sets.principal(of: try SignedToken(token))
-        } catch {
-            throw .invalid(error.rawValue)
         }
     }
 

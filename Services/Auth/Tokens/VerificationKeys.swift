@@ -13,12 +13,14 @@ actor VerificationKeys {
     }
 
     /// Answers `FetchKeys`. Throws `CommandFailure.unavailable` until the signing keys are loaded.
-    func answer() async throws -> FetchKeys.Answer {
-        FetchKeys.Answer(issuer: self.keys.issuer, jwks: try await self.keys.jwks(), others: await self.issuers.all)
+    /// - Parameter issuer: one of whose keys a token names another one.
+    func answer(missing issuer: String? = nil) async throws -> FetchKeys.Answer {
+        if let issuer { await self.issuers.demand(issuer) }
+        return FetchKeys.Answer(issuer: self.keys.issuer, jwks: try await self.keys.jwks(), others: await self.issuers.all)
     }
 
-    func sets() async throws -> KeySets {
-        let answer = try await self.answer()
+    func sets(missing issuer: String? = nil) async throws -> KeySets {
+        let answer = try await self.answer(missing: issuer)
         if let known, known.answer == answer { return known.sets }
         let sets = await KeySets(answer)
         self.known = (answer, sets)
