@@ -70,14 +70,15 @@ final class KeyRing: Sendable {
     // MARK: asking
 
     /// Asks auth. `false`: it did not answer.
-    func refresh() async -> Bool {
+    /// - Parameter issuer: one of whose keys a token names another one.
+    func refresh(missing issuer: String? = nil) async -> Bool {
         let number = self.state.withLockedValue { state in
             state.begun += 1
             state.beginning = .now
             return state.begun
         }
         do throws(CommandFailure) {
-            let answer = try await self.commands.call(FetchKeys(), timeout: Self.timeout)
+            let answer = try await self.commands.call(FetchKeys(missing: issuer), timeout: Self.timeout)
             await self.adopt(answer, number)
             return true
         } catch {
@@ -136,7 +137,7 @@ final class KeyRing: Sendable {
             case .absent: throw .absent
             case .unavailable: throw .unavailable
             case .wait: await self.wait(needed)
-            case .ask(let delay): try await self.lead(after: delay, needed)
+            case .ask(let delay): try await self.lead(for: token.issuer, after: delay, needed)
             }
         }
     }
@@ -171,7 +172,7 @@ final class KeyRing: Sendable {
         }
     }
 
-    private func lead(after delay: Duration, _ needed: Int) async throws(Missing) {
+    private func lead(for issuer: String, after delay: Duration, _ needed: Int) async throws(Missing) {
         // Whoever waits looks again, and one of them leads if this one was cancelled.
         defer { self.finish { $0.hasLeader = false } }
         // `try?`: a cancelled sleep is what is looked at next.
@@ -179,6 +180,6 @@ final class KeyRing: Sendable {
         guard !Task.isCancelled else { throw .unavailable }
         // Meanwhile keys may have come by themselves.
         guard self.state.withLockedValue({ $0.answered < needed }) else { return }
-        _ = await self.refresh()
+        _ = await self.refresh(missing: issuer)
     }
 }
