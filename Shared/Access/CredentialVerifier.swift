@@ -262,13 +262,16 @@ public final class CredentialVerifier: Service {
         guard let cache = self.cache else { return }
         var saved = (keys: self.restored?.keys, version: 0)
         while !Task.isCancelled {
+            // Cancelled, it saves once more.
             try? await Task.sleep(for: Self.saveInterval)
             let keys = self.keys.answer
             guard keys != saved.keys || self.revocations.version != saved.version else { continue }
             let (version, revocations, last) = self.revocations.snapshot
             let content = AccessCache.Content(keys: keys, revocations: revocations, last: last)
-            // Files block, and are written elsewhere. `try?`: only a pool that has ended refuses work.
-            try? await NIOThreadPool.singleton.runIfActive { cache.save(content) }
+            // Files block, and are written elsewhere; but at the end nobody is kept from anything.
+            // `try?`: cancelled meanwhile, it is saved in the next line.
+            if !Task.isCancelled { try? await NIOThreadPool.singleton.runIfActive { cache.save(content) } }
+            if Task.isCancelled { cache.save(content) }
             saved = (keys, version)
         }
     }

@@ -84,13 +84,13 @@ final class Suite: Sendable {
     func start(_ service: ServiceName) throws { try self.launch(service.rawValue, name: service.rawValue, [:]) }
 
     /// Replica 0 has the suite's own ports; the others stand 100 above each other.
-    func startGateway(_ number: Int = 0) throws {
+    func startGateway(_ number: Int = 0, environment: [String: String] = [:]) throws {
         try self.launch(
             "gateway", name: "gateway-\(number)",
             [
                 "GATEWAY_EDGE_PORT": "\(self.edgePort(gateway: number))", "GATEWAY_INSTANCE": "gateway-\(number)",
                 "GATEWAY_HTTP_PORT": "\(self.operatorsPort(gateway: number))",
-            ])
+            ].merging(environment) { $1 })
     }
 
     private func launch(_ executable: String, name: String, _ more: [String: String]) throws {
