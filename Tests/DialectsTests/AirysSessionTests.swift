@@ -84,6 +84,12 @@ import Testing
         #expect(second.opened() == [.wake(at: .noon + .seconds(10)), .verify(Credential("t"))])
         #expect(second.verified(.failure(.unavailable)).closing?.code == 4500)
 
+        let guessing = Conversation(Airys(), query: [("token", "t")])
+        _ = guessing.opened()
+        let limited = guessing.verified(.failure(.limited(retryAfter: 9)))
+        #expect(self.code(limited) == "RATE_LIMITED")
+        #expect(limited.closing?.code == 4429)
+
         let third = Conversation(Airys())
         _ = third.opened()
         #expect(third.wake(at: .noon + .seconds(9)).isEmpty)

@@ -176,6 +176,9 @@ import Testing
         _ = self.session.receive(message)
         frame = self.session.verified(.failure(.unavailable)).frames.first
         #expect(frame?["error"] == "err_deadline_exceeded")
+        _ = self.session.receive(message)
+        frame = self.session.verified(.failure(.limited(retryAfter: 9))).frames.first
+        #expect(frame?["error"] == "rate_limit_exceeded" && frame?["data"]?["retry_after"] == 9)
     }
 
     @Test func `after five seconds the authorization is over, and a late answer is not heard`() {

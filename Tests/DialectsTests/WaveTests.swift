@@ -66,6 +66,12 @@ import Testing
         #expect(actions.closing?.code == 4500)
     }
 
+    @Test func `who showed too many wrong keys is closed like anybody who is too fast`() {
+        let actions = self.session.verified(.failure(.limited(retryAfter: 9)))
+        #expect(actions.frames.first?["payload"]?["code"] == "RATE_LIMITED")
+        #expect(actions.closing?.code == 4429)
+    }
+
     @Test(arguments: [(Tier.free, 50), (.pro, 500), (.enterprise, nil)] as [(Tier, Int?)])
     func `the plan says how many sockets a key has`(tier: Tier, max: Int?) {
         let actions = self.session.verified(.success(.user(tier: tier, id: "key-9")))
