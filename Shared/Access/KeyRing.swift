@@ -118,7 +118,7 @@ final class KeyRing: Sendable {
     enum Missing: Error {
         /// Auth has no such key.
         case absent
-        /// Auth does not answer.
+        /// Auth does not answer, or does not have that issuer's keys itself.
         case unavailable
     }
 
@@ -148,6 +148,7 @@ final class KeyRing: Sendable {
             let name = Name(issuer: token.issuer, key: token.keyID)
             if state.sets != nil, state.absent.contains(name) { return .absent }
             if state.answered >= needed {
+                if state.sets?.awaitsKeys(of: token) ?? false { return .unavailable }
                 if state.absent.count >= Self.absentMax { state.absent = [] }
                 state.absent.insert(name)
                 return .absent

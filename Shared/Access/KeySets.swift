@@ -38,6 +38,11 @@ public struct KeySets: Sendable {
         return self.others[token.issuer].map { $0.keys.has(token.keyID) } ?? true
     }
 
+    /// Whether the token is of an issuer whose keys auth has not got yet.
+    func awaitsKeys(of token: SignedToken) -> Bool {
+        self.others[token.issuer].map { $0.issuer.jwks == nil } ?? false
+    }
+
     /// Verifies the token (RFC 8725) and says whose it is. `.key`: its key is not among these.
     public func principal(of token: SignedToken, at now: Date = Date()) throws(LocalRefusal) -> Principal {
         if token.issuer == self.issuer {

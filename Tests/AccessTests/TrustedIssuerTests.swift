@@ -2,6 +2,7 @@ import CryptoExtras
 import Events
 import Foundation
 import JWTKit
+import NIOConcurrencyHelpers
 import TestSupport
 import Testing
 
@@ -162,6 +163,20 @@ import Testing
         let mac = try await collection.sign(Self.claims(), kid: "r")
         for algorithms in [["RS256"], ["RS256", "HS256"], ["HS256", "none"]] {
             #expect([.algorithm, .key].contains(await refusal(mac, algorithms)))
+        }
+    }
+
+    @Test func `a token of an issuer whose keys auth has not fetched yet is put off`() async throws {
+        let auth = FakeAuth()
+        var issuer = Self.trusted()
+        issuer.jwks = nil
+        auth.state.withLockedValue { [issuer] in $0.others = [issuer] }
+        let token = try await FakeAuth.sign(Self.claims(), with: Self.key, key: "k1")
+        try await withVerifier(auth) { verifier in
+            #expect(await accessError { try await verifier.verify(token, remoteAddress: nil) } == .unavailable)
+            auth.state.withLockedValue { $0.others = [Self.trusted()] }
+            let principal = try await verifier.verify(token, remoteAddress: nil)
+            #expect(principal.subject == "corp|42")
         }
     }
 

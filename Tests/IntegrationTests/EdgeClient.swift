@@ -93,10 +93,11 @@ struct EdgeClient: Sendable {
 }
 
 extension Suite {
-    /// A credential and the path whose DELETE ends it.
+    /// A credential and the request that ends it.
     struct Revocable: Sendable {
         let token: String
         let kind: String
+        var method = "DELETE"
         let path: String
     }
 
@@ -110,8 +111,28 @@ extension Suite {
         return Revocable(token: token, kind: type, path: type == "apikey" ? "/v1/auth/keys/\(id)" : "/v1/tokens/\(id)")
     }
 
+    /// A new user's sign-in, who is then signed out everywhere.
+    func revocableUser(_ name: String) async throws -> Revocable {
+        let password = ULID().text
+        let made = try await self.request(
+            "POST", .auth, "/v1/auth/users",
+            [
+                "email": .string("\(name)@example.com"), "password": .string(password),
+                "roles": [["channel": "default", "role": "viewer"]],
+            ], token: try self.ownerKey)
+        guard made.status == 201, let id = made["id"]?.string else {
+            throw Failure(description: "no user: \(made.status) \(made.body)")
+        }
+        let body: JSON = ["email": .string("\(name)@example.com"), "password": .string(password)]
+        let answer = try await self.request("POST", .auth, "/api/v1/auth/login", body)
+        guard answer.status == 200, let token = answer["access_token"]?.string else {
+            throw Failure(description: "no sign-in: \(answer.status) \(answer.body)")
+        }
+        return Revocable(token: token, kind: "jwt", method: "POST", path: "/v1/auth/users/\(id)/revoke")
+    }
+
     func revoke(_ credential: Revocable) async throws {
-        let answer = try await self.request("DELETE", .auth, credential.path, token: try self.ownerKey)
+        let answer = try await self.request(credential.method, .auth, credential.path, token: try self.ownerKey)
         guard answer.status == 204 else { throw Failure(description: "not revoked: \(answer.status) \(answer.body)") }
     }
 }

@@ -43,15 +43,20 @@ struct RevocationLoadTests {
         }
     }
 
-    /// Each credential comes from an address of its own, or attempts would be too many for one.
-    private static let environment = ["HTTP_TRUSTED_PROXIES": "127.0.0.1", "LOG_LEVEL": "info"]
+    /// Each credential comes from an address of its own, or attempts would be too many for one. Passwords are not what is measured.
+    private static let environment = [
+        "HTTP_TRUSTED_PROXIES": "127.0.0.1", "LOG_LEVEL": "info", "AUTH_PASSWORD_COST": "10",
+    ]
 
     /// From the answer to each revocation to the end of each of its connections.
     private static func measure(
         _ suite: Suite, credentials count: Int, before: () async throws -> Void = {}
     ) async throws -> [Duration] {
         let holders = try await Self.each(Array(0..<count), atOnce: Self.openedAtOnce) { number in
-            let credential = try await suite.revocable(["apikey", "jwt", "oauth2"][number % 3])
+            let kinds = ["apikey", "jwt", "oauth2"]
+            let credential =
+                number % 4 == 3
+                ? try await suite.revocableUser("user-\(number)") : try await suite.revocable(kinds[number % 4])
             var clients: [EdgeClient] = []
             for dialect in EdgeClient.dialects {
                 clients.append(
