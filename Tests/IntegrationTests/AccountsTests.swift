@@ -287,6 +287,39 @@ struct AccountsTests {
         }
     }
 
+    @Test func `a sign-in that overlaps with a new password does not outlive it`() async throws {
+        try await LoginTests.with { suite in
+            let owner = try suite.ownerKey
+            let id = try await Self.make(suite, "a@x", [Self.role("default", "dj")])
+            var password = Self.password
+            for round in 0..<8 {
+                let (old, new) = (password, "the secret of round \(round)")
+                let tokens = try await withThrowingTaskGroup(of: String?.self) { group in
+                    group.addTask {
+                        let body: JSON = ["password": .string(new)]
+                        let status = try await Self.status(suite, "PUT", "/v1/auth/users/\(id)/password", body, owner)
+                        #expect(status == 204)
+                        return nil
+                    }
+                    for _ in 0..<3 {
+                        group.addTask {
+                            try await LoginTests.logIn(suite, "a@x", old)["access_token"]?.string
+                        }
+                    }
+                    return try await group.reduce(into: [String]()) { $0 += [$1].compactMap(\.self) }
+                }
+                for token in tokens {
+                    #expect(try await Self.status(suite, "GET", "/v1/auth/me", nil, token) == 401)
+                }
+                password = new
+                // Forgives what failed.
+                try await Suite.eventually("the new password is right") {
+                    try await LoginTests.logIn(suite, "a@x", new).status == 200
+                }
+            }
+        }
+    }
+
     @Test func `the last owner stays one`() async throws {
         try await LoginTests.with { suite in
             let owner = try suite.ownerKey

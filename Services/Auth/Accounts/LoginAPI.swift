@@ -55,7 +55,8 @@ struct LoginAPI {
             return try await self.sessions.begin(
                 user, tenant: standing.tenant, station: station, scopes: standing.scopes, address: address)
         } catch let failure as APIFailure where failure.status == .forbidden {
-            throw Self.denied
+            // Something was taken away from them since they were asked for their password.
+            throw Users.invalidCredentials
         }
     }
 
