@@ -176,6 +176,7 @@ import Testing
             return Introspection(principal: .known(.apiKey))
         }
         try await with(client, server) {
+            await self.auth.contact(client)
             async let early = accessError { try await verifier.verify("key", remoteAddress: nil) }
             try await eventually { asked.withLockedValue { $0 } == 1 }
             verifier.hear([Self.revocation(.apiKey, "key-1")])
@@ -196,11 +197,14 @@ import Testing
             return Introspection(principal: .known(.apiKey))
         }
         try await with(client, server) {
+            await self.auth.contact(client)
             try await withThrowingTaskGroup(of: Principal.self) { group in
                 let gone = Task { try await verifier.verify("key", remoteAddress: nil) }
                 try await eventually { asked.withLockedValue { $0 } == 1 }
                 for _ in 0..<50 { group.addTask { try await verifier.verify("key", remoteAddress: nil) } }
                 // Whoever asked first and goes takes nobody along: one of the others asks.
+                // Nothing outside tells when they have joined the question.
+                try await Task.sleep(for: .milliseconds(200))
                 gone.cancel()
                 _ = await gone.result
                 try await eventually { asked.withLockedValue { $0 } == 2 }
@@ -312,6 +316,7 @@ import Testing
         for number in 0..<5000 { tally.note(.signature, from: "address \(number)") }
         for number in 0..<5000 { tally.note(.expired, from: "address \(number)") }
         try await with(client, self.auth.server()) {
+            await self.auth.contact(client)
             await tally.report(client)
             let refusals = self.auth.state.withLockedValue { $0.refusals }
             #expect(refusals.count <= 200)

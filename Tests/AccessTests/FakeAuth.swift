@@ -95,6 +95,12 @@ final class FakeAuth: Sendable {
         CommandClient(endpoints: [.auth: BusEndpoints(events: "", commands: self.endpoint)], logger: quiet)
     }
 
+    /// Waits until auth answers that client.
+    func contact(_ client: CommandClient) async {
+        // `try?`: it is not there yet.
+        while (try? await client.call(FetchKeys())) == nil {}
+    }
+
     /// An access token, with something wrong with it if wanted.
     func token(
         key: String = "first", issuer: String = FakeAuth.issuer, expires: Double = 600, issued: Double = 0,

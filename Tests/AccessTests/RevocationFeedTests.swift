@@ -31,6 +31,7 @@ import Testing
         self.auth.state.withLockedValue { $0.pageSize = 10 }
         self.revoke(0..<35)
         try await with(client, self.auth.server()) {
+            await self.auth.contact(client)
             feed.learn([CredentialRevoked(kind: .token, id: "token-7")])
             #expect(await feed.poll())
             #expect(self.ids.sorted() == (0..<35).map { "token-\($0)" }.sorted())
@@ -48,6 +49,7 @@ import Testing
         let feed = self.feed(client)
         self.revoke(0..<5)
         try await with(client, self.auth.server()) {
+            await self.auth.contact(client)
             #expect(await feed.poll())
             self.auth.state.withLockedValue { $0.revocations = [] }
             self.revoke(10..<12)
@@ -62,6 +64,7 @@ import Testing
         let feed = self.feed(client)
         self.revoke(0..<2)
         try await with(client, self.auth.server()) {
+            await self.auth.contact(client)
             #expect(await feed.poll())
             self.auth.state.withLockedValue { $0.isDeaf = true }
             self.revoke(2..<4)

@@ -128,6 +128,7 @@ import Testing
         let collection = JWTKeyCollection()
         await collection.add(rsa: rsa, digestAlgorithm: .sha256, kid: "r")
         await collection.add(rsa: rsa, digestAlgorithm: .sha512, kid: "r512")
+        await collection.add(rsa: rsa, digestAlgorithm: .sha512, kid: "pinned")
         await collection.add(eddsa: edwards, kid: "e")
         await collection.add(
             hmac: HMACKey(from: "secret-secret-secret-secret-secret"), digestAlgorithm: .sha256, kid: "r")
@@ -140,6 +141,7 @@ import Testing
         let documents = [
             // Without `alg`: good for each that was agreed on.
             #"{"kty":"RSA","kid":"r","n":"\#(n)","e":"\#(e)"}"#, #"{"kty":"RSA","kid":"r512","n":"\#(n)","e":"\#(e)"}"#,
+            #"{"kty":"RSA","alg":"RS256","kid":"pinned","n":"\#(n)","e":"\#(e)"}"#,
             #"{"kty":"OKP","crv":"Ed25519","kid":"e","x":"\#(x)"}"#,
             #"{"kty":"oct","kid":"o","k":"c2VjcmV0"}"#, #"{"kty":"EC","crv":"secp256k1","alg":"ES256K","kid":"z"}"#,
             #"{"kty":"RSA","kid":"enc","use":"enc","n":"\#(n)","e":"\#(e)"}"#,
@@ -159,6 +161,8 @@ import Testing
         #expect(await refusal(edwardsToken, ["EdDSA"]) == nil)
         #expect(await refusal(rsa512Token, ["RS512", "RS256"]) == nil)
         #expect(await refusal(rsa512Token, ["RS256"]) == .algorithm)
+        let pinnedToken = try await collection.sign(Self.claims(), kid: "pinned")
+        #expect(await refusal(pinnedToken, ["RS512", "RS256"]) == .algorithm)
         // The last one added under that name is the HMAC.
         let mac = try await collection.sign(Self.claims(), kid: "r")
         for algorithms in [["RS256"], ["RS256", "HS256"], ["HS256", "none"]] {
