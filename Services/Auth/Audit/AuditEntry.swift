@@ -60,7 +60,10 @@ extension Mutation {
     /// Writes many at once, each for as many alike ones as its count says.
     func audit(_ entries: [(entry: AuditEntry, count: Int, time: Timestamp)]) async throws {
         // Arrays of text have no NULL here: an empty text stands for it.
-        func column(_ value: (AuditEntry) -> String?) -> [String] { entries.map { value($0.entry) ?? "" } }
+        // Nor a NUL, which Postgres does not store: one entry must not cost the others.
+        func column(_ value: (AuditEntry) -> String?) -> [String] {
+            entries.map { (value($0.entry) ?? "").replacing("\u{0}", with: "") }
+        }
         _ = try await self.query(
             """
             INSERT INTO audit (id, time, action, outcome, tenant, actor, credential, address, target, reason, count)
