@@ -170,7 +170,8 @@ let package = Package(
             "Integration",
             [
                 "Bus", "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"),
-                product("NIOWebSocket", "swift-nio"), crypto, nio, logging,
+                product("NIOPosix", "swift-nio"),
+                product("NIOWebSocket", "swift-nio"), crypto, locks, cryptoExtras, nio, logging,
             ]),
         tests(
             "StreamMetrics",

@@ -9,7 +9,7 @@ import ServiceLifecycle
 /// Keys are fetched every ten minutes, and when a token names one that is not known. An issuer that is away, or answers with
 /// something else, leaves us what we have, which the database keeps for the next start.
 actor TrustedIssuers {
-    typealias Download = @Sendable (URL) async throws -> [UInt8]
+    typealias Download = @Sendable (URL, _ timeout: Duration) async throws -> [UInt8]
 
     private struct Known {
         var entry: TrustedIssuerEntry
@@ -17,6 +17,10 @@ actor TrustedIssuers {
         var outcome: Outcome?
         var attempt: ContinuousClock.Instant?
         var demand: ContinuousClock.Instant?
+        /// A download on demand, which everybody waits for who asks meanwhile.
+        var running: Task<Void, Never>?
+        /// Whether somebody asked too soon, so that it is done later.
+        var isWanted = false
         /// What the database has.
         var saved: String?
     }
@@ -33,9 +37,13 @@ actor TrustedIssuers {
     static let retry = Duration.seconds(30)
     /// Between two times that somebody else makes us ask: anybody can name a key that is not there.
     static let demandInterval = Duration.seconds(30)
+    private static let timeout = Duration.seconds(5)
+    /// Somebody waits, with a token in hand.
+    private static let demandTimeout = Duration.seconds(2)
 
     init(
-        _ entries: [TrustedIssuerEntry], logger: Logger, download: @escaping Download = PublicKeysDownload.bytes(from:)
+        _ entries: [TrustedIssuerEntry], logger: Logger,
+        download: @escaping Download = PublicKeysDownload.bytes(from:within:)
     ) {
         self.known = entries.map { Known(entry: $0) }
         self.download = download
@@ -50,27 +58,39 @@ actor TrustedIssuers {
     /// Fetches an issuer's keys because one of them is not known.
     func demand(_ issuer: String, at now: ContinuousClock.Instant = .now) async {
         guard let index = self.known.firstIndex(where: { $0.entry.issuer.issuer == issuer }) else { return }
-        if let last = self.known[index].demand, now - last < Self.demandInterval { return }
+        if let running = self.known[index].running { return await running.value }
+        if let last = self.known[index].demand, now - last < Self.demandInterval {
+            self.known[index].isWanted = true
+            return
+        }
         self.known[index].demand = now
-        await self.fetch(index)
+        let running = Task { await self.fetch(index, within: Self.demandTimeout) }
+        self.known[index].running = running
+        await running.value
+        self.known[index].running = nil
     }
 
     /// Fetches all keys whose time has come.
     func fetchDue(at now: ContinuousClock.Instant = .now) async {
         for index in self.known.indices {
             let pause = self.known[index].outcome == .failed ? Self.retry : Self.interval
-            if let last = self.known[index].attempt, now - last < pause { continue }
-            await self.fetch(index)
+            let isDue = self.known[index].attempt.map { now - $0 >= pause } ?? true
+            let isDueAgain =
+                self.known[index].isWanted
+                && (self.known[index].demand.map { now - $0 >= Self.demandInterval } ?? true)
+            guard isDue || isDueAgain else { continue }
+            if isDueAgain { (self.known[index].isWanted, self.known[index].demand) = (false, now) }
+            await self.fetch(index, within: Self.timeout)
         }
     }
 
-    private func fetch(_ index: Int) async {
+    private func fetch(_ index: Int, within timeout: Duration) async {
         let (url, name) = (self.known[index].entry.keysURL, self.known[index].entry.issuer.name)
         self.known[index].attempt = .now
         let outcome: Outcome
         var reason = "not a key set"
         do {
-            if let document = PublicKeys.document(of: try await self.download(url)) {
+            if let document = PublicKeys.document(of: try await self.download(url, timeout)) {
                 // Without a key none of its tokens is good: that is the issuer's to say.
                 self.known[index].entry.issuer.jwks = document.jwks
                 outcome = document.count > 0 ? .keys : .noKeys

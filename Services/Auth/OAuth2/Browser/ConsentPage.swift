@@ -42,7 +42,7 @@ struct ConsentPage {
                 self.places.map { place in
                     """
                     <input type="hidden" name="place" value="\(place.value)">
-                    <p class="quiet">\(Self.label(place))</p>
+                    <p class="quiet">For the \(Self.label(place)).</p>
                     """
                 })
         }
@@ -57,7 +57,7 @@ struct ConsentPage {
     }
 
     private static func label(_ place: AuthorizationRequest.Place) -> String {
-        place.station.map { "Channel \(place.tenant), station \($0)" } ?? "Channel \(place.tenant)"
+        place.station.map { "channel \(place.tenant), station \($0)" } ?? "channel \(place.tenant)"
     }
 
     /// What it could be anywhere; where that is not the same everywhere, what the user may do in the chosen channel counts.
