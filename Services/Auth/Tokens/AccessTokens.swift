@@ -38,11 +38,13 @@ struct AccessTokens: Sendable {
             FROM access_tokens WHERE hash = \(hash) AND revoked_at IS NULL AND expires_at > now()
             """)
         guard let row = rows.first else { return nil }
+        let (id, created) = (try row.decode("id", as: String.self), try row.decode("created_at", as: Timestamp.self))
         return Principal(
             subject: try row.decode("subject"), name: try row.decode("name"), tenant: try row.decode("tenant"),
             scopes: Scopes(claim: try row.decode("scope")),
             stations: try row.decode("stations", as: [String]?.self).map(Set.init), credential: .oauth2,
-            credentialID: try row.decode("id"), issued: try row.decode("created_at"),
+            // By this process's clock, as revocations are; the database's may differ.
+            credentialID: id, issued: ULID(text: id)?.time ?? created,
             expires: try row.decode("expires_at"), tier: Tier(rawValue: try row.decode("tier")) ?? .free,
             client: try row.decode("client_id"), session: try row.decode("session_id"),
             roles: try row.decode("roles", as: [String]?.self))

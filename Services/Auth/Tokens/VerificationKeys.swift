@@ -16,7 +16,8 @@ actor VerificationKeys {
     /// - Parameter issuer: one of whose keys a token names another one.
     func answer(missing issuer: String? = nil) async throws -> FetchKeys.Answer {
         if let issuer { await self.issuers.demand(issuer) }
-        return FetchKeys.Answer(issuer: self.keys.issuer, jwks: try await self.keys.jwks(), others: await self.issuers.all)
+        return FetchKeys.Answer(
+            issuer: self.keys.issuer, jwks: try await self.keys.jwks(), others: await self.issuers.all)
     }
 
     func sets(missing issuer: String? = nil) async throws -> KeySets {
