@@ -22,7 +22,8 @@ extension Request {
         do {
             return try JSON.decode(type, from: JSON.object(object).bytes)
         } catch let error as DecodingError {
-            throw APIFailure(.badRequest, error.shortDescription)
+            throw APIFailure(
+                .badRequest, error.shortDescription, details: error.field.map { ["field": $0] } ?? [:])
         }
     }
 }
@@ -54,5 +55,17 @@ extension Response {
         var response = Response.json(value, status: status)
         response.headers.forbidStoring()
         return response
+    }
+}
+
+extension DecodingError {
+    /// The member of the body that is missing or wrong.
+    fileprivate var field: String? {
+        switch self {
+        case .keyNotFound(let key, let context): (context.codingPath.first ?? key).stringValue
+        case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+            context.codingPath.first?.stringValue
+        @unknown default: nil
+        }
     }
 }

@@ -231,6 +231,7 @@ struct OAuth2RefusalTests {
                 let answer = try await suite.request(
                     "POST", .auth, "/v1/oauth2/clients", .object(base.merging(changes) { $1 }), token: owner)
                 #expect(answer.status == 400 && answer.body["error"]?["code"] == "VALIDATION_ERROR", "\(changes)")
+                #expect(answer.body["error"]?["details"]?["field"]?.string != nil, "\(changes)")
             }
             for changes in [["scope": "*"], ["scope": "auth:admin"], ["tenant": "theirs"]] as [[String: JSON]] {
                 let answer = try await suite.request(
