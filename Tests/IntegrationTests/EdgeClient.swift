@@ -1,4 +1,5 @@
 import Events
+import NIOCore
 import TestSupport
 import Testing
 
@@ -43,6 +44,8 @@ struct EdgeClient: Sendable {
             return try await self.socket.nextPong(within: .seconds(10)) == Array("alive".utf8)
         } catch is WebSocketClientError {
             return false
+        } catch is ChannelError {
+            return false
         }
     }
 
@@ -78,7 +81,8 @@ struct EdgeClient: Sendable {
             try await socket.drop()
             return .closed(code: 0, error: error)
         case 2:
-            try await socket.send(["type": "ping", "timestamp": 1])
+            // `try?`: a wrong key may have ended it already.
+            try? await socket.send(["type": "ping", "timestamp": 1])
             let answer = try await socket.next { ["pong", "error"].contains($0["type"]) }
             guard answer["type"] == "error" else { return .welcome }
             return .closed(
