@@ -172,7 +172,7 @@ let package = Package(
                 "Bus", "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"),
                 product("NIOPosix", "swift-nio"),
                 product("NIOWebSocket", "swift-nio"), crypto, locks, cryptoExtras, nio, logging,
-            ]),
+            ], exclude: ["Clients", "Hostile/Tables"]),
         tests(
             "StreamMetrics",
             ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),
