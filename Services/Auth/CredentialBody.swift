@@ -19,6 +19,12 @@ extension Request {
                 .badRequest, "The body has a member that is not known here",
                 details: ["field": String(unknown.prefix(64)), "reason": "unknown"])
         }
+        // No body has a fraction in it, and the decoder would not say where one is.
+        let fraction = object.filter { if case .number = $0.value { true } else { false } }.keys.min()
+        if let fraction {
+            throw APIFailure(
+                .badRequest, "\(fraction) must be a whole number", details: ["field": fraction, "reason": "number"])
+        }
         do {
             return try JSON.decode(type, from: JSON.object(object).bytes)
         } catch let error as DecodingError {

@@ -36,11 +36,24 @@ public struct AuthenticationMiddleware: RouterMiddleware {
             } catch {
                 throw Self.failure(error)
             }
+            return try await Self.challenging { try await next(request, context) }
         case .none where TrustedProxies.isLoopback(context.clientAddress) && !Self.isForeignPage(request):
             context.principal = self.anonymous
         case .none, .foreign: break
         }
         return try await next(request, context)
+    }
+
+    /// Whatever is forbidden to a token's holder needs more than the token gives (RFC 6750 §3.1).
+    private static func challenging(_ body: () async throws -> Response) async throws -> Response {
+        do {
+            return try await body()
+        } catch var failure as APIFailure where failure.status == .forbidden {
+            if failure.headers[.wwwAuthenticate] == nil {
+                failure.headers[.wwwAuthenticate] = "Bearer error=\"insufficient_scope\""
+            }
+            throw failure
+        }
     }
 
     private static func failure(_ error: AccessError) -> APIFailure {

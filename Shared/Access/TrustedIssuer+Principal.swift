@@ -11,6 +11,8 @@ extension TrustedIssuer {
         let claims = token.claims
         let times = try TokenTimes(claims)
         try times.check(at: now)
+        // RFC 9068 §2.2; and a revocation of what was issued before some moment must reach it.
+        guard times.issued != nil else { throw .claims }
         guard Self.names(claims["aud"]).contains(self.audience) else { throw .audience }
         guard let subject = Self.text(claims["sub"], max: Self.subjectBytesMax) else { throw .claims }
         let scopes = self.scopes(claims)

@@ -42,9 +42,17 @@ struct APIKeyBody: CredentialBody {
             throw APIFailure(
                 .badRequest, "expires_in_days must be from 1 to \(Self.daysMax)", details: ["field": "expires_in_days"])
         }
-        let grant = try Grant(
-            for: asker, tenant: self.tenant, scope: self.scopes.joined(separator: " "), stations: self.stations,
-            timeToLive: self.expires_in_days.map { $0 * 86_400 }, standard: nil, range: 1...Self.daysMax * 86_400)
+        let grant: Grant
+        do {
+            grant = try Grant(
+                for: asker, tenant: self.tenant, scope: self.scopes.joined(separator: " "), stations: self.stations,
+                timeToLive: self.expires_in_days.map { $0 * 86_400 }, standard: nil, range: 1...Self.daysMax * 86_400)
+        } catch {
+            // A list here, elsewhere one text.
+            var failure = error
+            if failure.details["field"] == "scope" { failure.details["field"] = "scopes" }
+            throw failure
+        }
         let tier = self.tier ?? asker.tier
         guard tier == asker.tier || asker.scopes.contains(.authAdmin) else {
             throw APIFailure(.forbidden, "Another tier needs the scope auth:admin", details: ["field": "tier"])

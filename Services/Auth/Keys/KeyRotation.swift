@@ -40,7 +40,7 @@ struct KeyRotation {
         }
         let entry = AuditEntry("key.rotate", by: context, target: id, reason: "\(hours) h of grace")
         let rotated = try await self.writer.write { mutation in
-            try await Self.rotate(id, hours: hours, by: Authority(asker), audit: entry, mutation)
+            try await Self.rotate(id, hours: hours, by: asker, audit: entry, mutation)
         }
         guard let (record, key, oldEnds) = rotated else {
             throw APIFailure(.notFound, "No such key, or it is revoked, expired or rotated already")
@@ -50,7 +50,7 @@ struct KeyRotation {
     }
 
     private static func rotate(
-        _ id: String, hours: Int, by authority: Authority, audit entry: AuditEntry, _ mutation: Mutation
+        _ id: String, hours: Int, by asker: Principal, audit entry: AuditEntry, _ mutation: Mutation
     ) async throws -> (APIKeyRecord, key: String, oldEnds: Timestamp)? {
         let newID = ULID().text
         let rows = try await mutation.query(
@@ -60,12 +60,17 @@ struct KeyRotation {
             FROM api_keys AS before
             WHERE before.id = old.id AND old.id = \(id) AND old.revoked_at IS NULL AND old.replaced_by IS NULL
                 AND (old.expires_at IS NULL OR old.expires_at > now())
-                AND old.id IN (SELECT id FROM api_keys WHERE \(authority.covers))
+                AND old.id IN (SELECT id FROM api_keys WHERE \(Authority(asker).covers))
             RETURNING old.id, old.name, old.tenant, old.subject, old.scope, old.stations, old.tier, before.expires_at,
                 old.allowed_ips, old.prefix, old.expires_at AS ends
             """)
         guard let row = rows.first else { return nil }
         var record = try APIKeyRecord(row)
+        // Whoever gets the new key gets what it may do.
+        try record.grant.requireWithin(asker)
+        guard record.tier == asker.tier || asker.scopes.contains(.authAdmin) else {
+            throw APIFailure(.forbidden, "Another tier needs the scope auth:admin", details: ["field": "tier"])
+        }
         record.id = newID
         let key = Secret(Secret.Prefix(of: try row.decode("prefix")) ?? .apiKey)
         try await record.insert(key, mutation)

@@ -52,6 +52,15 @@ struct Grant {
         self.expires = (timeToLive ?? standard).map { Timestamp.now + .seconds($0) }
     }
 
+    /// Throws 403 unless somebody with that principal's rights could have granted this.
+    func requireWithin(_ principal: Principal) throws(APIFailure) {
+        _ = try Self.check(self.scopes, of: principal)
+        guard let limit = principal.stations else { return }
+        guard let stations = self.stations, limit.isSuperset(of: stations) else {
+            throw APIFailure(.forbidden, "A station is not the asker's", details: ["field": "stations"])
+        }
+    }
+
     private static func scopes(_ claim: String?, of principal: Principal) throws(APIFailure) -> Scopes {
         guard let claim else { return try Self.check(Self.everything, of: principal) }
         guard claim.utf8.count <= Self.scopeBytesMax else {

@@ -6,8 +6,7 @@ import HTTPTypes
 import Hummingbird
 import ServiceKit
 
-/// `POST /v1/tokens`: one usable credential of any kind, for the owner and for tests. `DELETE /v1/tokens/{id}`: revokes an access
-/// token, opaque or signed.
+/// `POST /v1/tokens`: one usable credential of any kind, for the owner and for tests. `DELETE /v1/tokens/{id}`: revokes one.
 struct TokensAPI {
     let writer: EventWriter
     let tokens: AccessTokens
@@ -88,7 +87,11 @@ struct TokensAPI {
         let id = try context.requireName("id")
         let entry = AuditEntry("token.revoke", by: context, target: id)
         let isRevoked = try await self.writer.write { mutation in
-            try await AccessTokens.revoke(id: id, by: Authority(asker), audit: entry, mutation)
+            if try await AccessTokens.revoke(id: id, by: Authority(asker), audit: entry, mutation) { return true }
+            // `POST` makes API keys too.
+            var ofKey = entry
+            ofKey.action = "key.revoke"
+            return try await mutation.revokeKeys("id = \(id) AND \(Authority(asker).covers)", audit: ofKey) == 1
         }
         guard isRevoked else { throw APIFailure(.notFound, "No such token, or it has ended") }
         return Response(status: .noContent)
