@@ -46,7 +46,7 @@ struct AuthParts {
             writer: writer, keys: self.keys, ownerKey: config.ownerKey, ownerAccount: config.ownerAccount,
             users: self.users, logger: logger)
         self.upkeep = Upkeep(
-            writer: writer, keys: self.keys, usage: self.usage, revocations: self.revocations,
+            database: database, writer: writer, keys: self.keys, usage: self.usage, revocations: self.revocations,
             audit: AuditPartitions(writer: writer, retention: config.auditRetention), rotation: config.signingKeyAge)
     }
 
@@ -54,6 +54,7 @@ struct AuthParts {
         TokensAPI(writer: self.writer, tokens: AccessTokens(keys: self.keys)).add(to: router)
         TicketsAPI(tickets: self.tickets).add(to: router)
         APIKeysAPI(database: self.database, writer: self.writer).add(to: router)
+        SubjectsAPI(writer: self.writer).add(to: router)
         SigningKeysAPI(keys: self.keys, writer: self.writer).add(to: router)
         OAuth2(
             database: self.database, writer: self.writer, trail: self.trail, limits: self.limits, usage: self.usage,
@@ -71,9 +72,7 @@ struct AuthParts {
         server.answer(FetchKeys.self) { try await keys.answer(missing: $0.missing) }
         server.answer(FetchRevocations.self) { try await revocations.page(after: $0.after) }
         server.answer(Introspect.self) { try await credentials.introspect($0.token, address: $0.remoteAddress) }
-        server.answer(RedeemTicket.self) {
-            Introspection(principal: try await tickets.redeem($0.ticket, address: $0.remoteAddress))
-        }
+        server.answer(RedeemTicket.self) { try await tickets.redeem($0.ticket, address: $0.remoteAddress) }
         server.answer(SpendToken.self) { SpendToken.Answer(isFirst: try await tickets.spend($0)) }
         server.answer(TakeSeat.self) { request in
             TakeSeat.Answer(isTaken: seats.withLockedValue { $0.take(request, at: .now) })

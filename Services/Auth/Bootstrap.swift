@@ -76,13 +76,19 @@ struct Bootstrap: Service {
 
     private static func register(_ key: OwnerKey, _ mutation: Mutation) async throws -> Registration {
         let (hash, scope) = (key.hash, Scopes([.all, .authAdmin]).claim)
-        _ = try await mutation.query(
+        let made = try await mutation.query(
             """
             INSERT INTO api_keys (id, hash, prefix, name, tenant, subject, scope, tier)
             VALUES (\("owner_\(hash.prefix(16))"), \(hash), \(key.shownPrefix), 'owner', \(Principal.defaultTenant),
                     'owner', \(scope), \(Tier.enterprise.rawValue))
-            ON CONFLICT DO NOTHING
+            ON CONFLICT DO NOTHING RETURNING id
             """)
+        for row in made {
+            try await mutation.audit(
+                AuditEntry(
+                    "key.create", tenant: Principal.defaultTenant, actor: "owner", target: try row.decode("id"),
+                    reason: "auth.owner.key.file"))
+        }
         let rows = try await mutation.query("SELECT id, revoked_at FROM api_keys WHERE hash = \(hash)")
         guard let row = rows.first, try row.decode("id", as: String.self).hasPrefix("owner") else { return .foreign }
         let replaced = try await mutation.query(
@@ -96,6 +102,13 @@ struct Bootstrap: Service {
             try await mutation.audit(
                 AuditEntry(
                     "key.revoke", tenant: Principal.defaultTenant, actor: "owner", target: id, reason: "replaced"))
+        }
+        if !replaced.isEmpty {
+            // The key before may have been known to others: what it signed for goes with it. Keys that it made are listed, and stay.
+            let until = Timestamp.now + .seconds(AccessTokens.lifetimeMax)
+            try await mutation.revoke(
+                CredentialRevoked(kind: .user, id: "owner", before: .now, until: until),
+                tenant: Principal.defaultTenant)
         }
         return try row.decode("revoked_at", as: Timestamp?.self) == nil ? .known : .revoked
     }

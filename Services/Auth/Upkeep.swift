@@ -5,6 +5,7 @@ import ServiceLifecycle
 
 /// What auth does by the clock. A process that is not the writer tries, is refused, and changes nothing.
 struct Upkeep {
+    let database: Database
     let writer: EventWriter
     let keys: SigningKeys
     let usage: KeyUsage
@@ -20,6 +21,7 @@ struct Upkeep {
             PeriodicDuty(every: .seconds(15)) { [writer] in
                 _ = try? await writer.write { mutation in try await KeyRotation.endGrace(mutation) }
             },
+            PeriodicDuty(every: .seconds(2)) { [keys, writer, database] in try? await keys.refresh(database, writer) },
             PeriodicDuty(every: .seconds(60)) { [keys, writer, rotation] in
                 if let rotation { try? await keys.rotate(olderThan: rotation, writer) }
                 try? await keys.forget(writer)

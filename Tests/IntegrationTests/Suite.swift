@@ -229,6 +229,11 @@ final class Suite: Sendable {
         return Answer(status: answer.status, headers: answer.headers, body: JSON(parsing: answer.body) ?? .null)
     }
 
+    /// Puts another key where auth looks for the owner's at its next start.
+    func replaceOwnerKey() throws {
+        try "xp_\(Self.hex(64))".write(to: self.home.appending(path: "owner.key"), atomically: true, encoding: .utf8)
+    }
+
     var ownerKey: String {
         get throws { try String(contentsOf: self.home.appending(path: "owner.key"), encoding: .utf8) }
     }

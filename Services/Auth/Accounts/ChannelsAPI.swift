@@ -70,7 +70,7 @@ struct ChannelsAPI {
         let id = try members.require("id", try members.text("id", rule, where: Grant.isName))
         let name = try Self.name(members) ?? id
         let entry = AuditEntry("channel.create", by: context, tenant: id, target: id)
-        let row = try await self.writer.write { mutation in
+        let row = try await self.writer.write(for: try context.requirePrincipal()) { mutation in
             let rows = try await mutation.query(
                 """
                 INSERT INTO channels (id, name) VALUES (\(id), \(name)) ON CONFLICT DO NOTHING
@@ -96,7 +96,7 @@ struct ChannelsAPI {
         try members.requireOnly(["name"], "is not known here")
         let name = try members.require("name", try Self.name(members))
         let entry = AuditEntry("channel.update", by: context, tenant: id, target: id)
-        let row = try await self.writer.write { mutation in
+        let row = try await self.writer.write(for: try context.requirePrincipal()) { mutation in
             let rows = try await mutation.query(
                 """
                 UPDATE channels SET name = \(name), updated_at = now() WHERE id = \(id)

@@ -134,7 +134,7 @@ struct UsersAPI {
         let changes = try Self.changes(context)
         let draft = try UserDraft.new(try await request.decodeObject(context))
         let hash = try await self.hash(draft.password)
-        let record = try await self.users.writer.write { mutation in
+        let record = try await self.users.writer.write(for: try context.requirePrincipal()) { mutation in
             try await changes.create(draft, passwordHash: hash, mutation)
         }
         return self.answer(record, changes.authority, status: .created)
@@ -148,13 +148,17 @@ struct UsersAPI {
     private func update(_ request: Request, _ context: APIContext) async throws -> Response {
         let (changes, id) = (try Self.changes(context), try context.requireName("id"))
         let draft = try UserDraft.change(try await request.decodeObject(context))
-        let record = try await self.users.writer.write { mutation in try await changes.update(id, draft, mutation) }
+        let record = try await self.users.writer.write(for: try context.requirePrincipal()) { mutation in
+            try await changes.update(id, draft, mutation)
+        }
         return self.answer(record, changes.authority)
     }
 
     private func delete(_ context: APIContext) async throws -> Response {
         let (changes, id) = (try Self.changes(context), try context.requireName("id"))
-        try await self.users.writer.write { mutation in try await changes.delete(id, mutation) }
+        try await self.users.writer.write(for: try context.requirePrincipal()) { mutation in
+            try await changes.delete(id, mutation)
+        }
         return Response(status: .noContent)
     }
 
@@ -163,7 +167,9 @@ struct UsersAPI {
         let members = Members(try await request.decodeObject(context), nullIsAbsent: false)
         try members.requireOnly(["roles"], "is not known here")
         let roles = try members.require("roles", try UserDraft.roles(members))
-        let record = try await self.users.writer.write { mutation in try await changes.setRoles(id, roles, mutation) }
+        let record = try await self.users.writer.write(for: try context.requirePrincipal()) { mutation in
+            try await changes.setRoles(id, roles, mutation)
+        }
         return self.answer(record, changes.authority)
     }
 
@@ -184,7 +190,7 @@ struct UsersAPI {
             try await self.confirm(record, try members.require("current_password", current), context.clientAddress)
         }
         let hash = try await self.users.passwords.hash(password)
-        try await self.users.writer.write { mutation in
+        try await self.users.writer.write(for: try context.requirePrincipal()) { mutation in
             let now = isSelf ? try await UserRecord.find(id, mutation) : try await changes.managed(id, mutation)
             // Not over a password that was set meanwhile.
             guard let now, !isSelf || now.user.generation == record.user.generation else {
@@ -208,7 +214,7 @@ struct UsersAPI {
         let (asker, id) = (try context.requirePrincipal(), try context.requireName("id"))
         let isSelf = asker.subject == id
         let changes = isSelf ? Self.own(asker, context) : try Self.changes(context)
-        try await self.users.writer.write { mutation in
+        try await self.users.writer.write(for: try context.requirePrincipal()) { mutation in
             let record = isSelf ? try await UserRecord.find(id, mutation) : try await changes.managed(id, mutation)
             guard let record else { throw UserChanges.missing }
             try await changes.signOut(record, mutation)

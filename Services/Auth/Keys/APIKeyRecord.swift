@@ -28,8 +28,8 @@ struct APIKeyRecord: Sendable {
     static func find(hash: String, _ database: Database) async throws(DatabaseError) -> APIKeyRecord? {
         let rows = try await database.query(
             """
-            SELECT id, name, tenant, subject, scope, stations, tier, expires_at, allowed_ips FROM api_keys
-            WHERE hash = \(hash) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+            SELECT id, name, tenant, subject, scope, stations, tier, expires_at, allowed_ips, client_id
+            FROM api_keys WHERE hash = \(hash) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
             """)
         return try rows.first.map { row throws(DatabaseError) in try APIKeyRecord(row) }
     }
@@ -44,6 +44,7 @@ struct APIKeyRecord: Sendable {
             stations: try row.decode("stations"), expires: try row.decode("expires_at"))
         self.tier = Tier(rawValue: try row.decode("tier")) ?? .free
         self.allowedAddresses = try row.decode("allowed_ips")
+        self.client = try row.decode("client_id")
     }
 
     init(
@@ -69,6 +70,6 @@ struct APIKeyRecord: Sendable {
         Principal(
             subject: self.subject, name: self.name, tenant: self.grant.tenant, scopes: self.grant.scopes,
             stations: self.grant.stations.map(Set.init), credential: .apiKey, credentialID: self.id,
-            expires: self.grant.expires, tier: self.tier)
+            expires: self.grant.expires, tier: self.tier, client: self.client)
     }
 }

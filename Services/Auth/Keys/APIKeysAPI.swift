@@ -40,7 +40,7 @@ struct APIKeysAPI {
         let record = try body.record(for: asker)
         let key = Secret((body.kind ?? .wave).prefix)
         let entry = AuditEntry("key.create", by: context, tenant: record.grant.tenant, target: record.id)
-        try await self.writer.write { mutation in
+        try await self.writer.write(for: asker) { mutation in
             try await mutation.ensureChannel(record.grant.tenant)
             try await record.insert(key, mutation)
             try await mutation.audit(entry)
@@ -84,7 +84,7 @@ struct APIKeysAPI {
         let asker = try context.require(Self.scope)
         let id = try context.requireName("id")
         let entry = AuditEntry("key.revoke", by: context, target: id)
-        let isRevoked = try await self.writer.write { mutation in
+        let isRevoked = try await self.writer.write(for: asker) { mutation in
             try await mutation.revokeKeys(
                 "id = \(id) AND \(Authority(asker).covers)", audit: entry) == 1
         }
@@ -104,8 +104,9 @@ extension Mutation {
             """)
         for row in rows {
             let (id, tenant) = (try row.decode("id", as: String.self), try row.decode("tenant", as: String.self))
-            try await self.revoke(
-                CredentialRevoked(kind: .apiKey, id: id, until: try row.decode("expires_at")), tenant: tenant)
+            // Connections may be open that know nothing of an end, so it counts from now.
+            let until = try row.decode("expires_at", as: Timestamp?.self).map { max($0, .now) }
+            try await self.revoke(CredentialRevoked(kind: .apiKey, id: id, until: until), tenant: tenant)
             var entry = entry
             (entry.target, entry.tenant) = (id, tenant)
             try await self.audit(entry)

@@ -39,7 +39,7 @@ struct KeyRotation {
                 details: ["field": "grace_period_hours"])
         }
         let entry = AuditEntry("key.rotate", by: context, target: id, reason: "\(hours) h of grace")
-        let rotated = try await self.writer.write { mutation in
+        let rotated = try await self.writer.write(for: asker) { mutation in
             try await Self.rotate(id, hours: hours, by: asker, audit: entry, mutation)
         }
         guard let (record, key, oldEnds) = rotated else {
@@ -62,7 +62,7 @@ struct KeyRotation {
                 AND (old.expires_at IS NULL OR old.expires_at > now())
                 AND old.id IN (SELECT id FROM api_keys WHERE \(Authority(asker).covers))
             RETURNING old.id, old.name, old.tenant, old.subject, old.scope, old.stations, old.tier, before.expires_at,
-                old.allowed_ips, old.prefix, old.expires_at AS ends
+                old.allowed_ips, old.client_id, old.prefix, old.expires_at AS ends
             """)
         guard let row = rows.first else { return nil }
         var record = try APIKeyRecord(row)

@@ -21,7 +21,7 @@ final class KeyUsage: Sendable {
     /// Remembers the hash of a credential that was good.
     func greet(_ hash: String) {
         self.familiar.withLockedValue { familiar in
-            if familiar.count >= Self.usedMax { familiar.removeAll() }
+            if familiar.count >= Self.usedMax { familiar = Set(familiar.dropFirst(Self.usedMax / 10)) }
             familiar.insert(hash)
         }
     }

@@ -52,6 +52,7 @@ actor SigningKeys {
             let known = try await mutation.query(Self.all)
             if !known.isEmpty { return known }
             try await first.insert(mutation)
+            try await mutation.audit(AuditEntry("signing_key.rotate", target: first.id, reason: "the first"))
             return try await mutation.query(Self.all)
         }
         try await self.adopt(rows)
@@ -60,10 +61,23 @@ actor SigningKeys {
         }
     }
 
+    /// Reads the keys again: another process may have been the writer since, or the end of a change not have been heard. One that
+    /// stands by has none, since it can neither sign nor say what the writer does.
+    func refresh(_ database: Database, _ writer: EventWriter) async throws {
+        if writer.isStandby { return self.keys = [] }
+        guard writer.isActive else { return }
+        let rows = try await database.query(Self.all)
+        guard !rows.isEmpty, try rows.map({ try $0.decode("kid", as: String.self) }) != self.keys.map(\.id) else {
+            return
+        }
+        try await self.adopt(rows)
+    }
+
     /// Makes a new key, which signs after `lead`. Returns its id.
-    func rotate(_ writer: EventWriter, audit entry: AuditEntry) async throws -> String {
+    /// - Parameter asker: on whose word; `nil`: the clock's.
+    func rotate(_ writer: EventWriter, for asker: Principal?, audit entry: AuditEntry) async throws -> String {
         let draft = try self.draft(from: .now + Self.lead)
-        let rows = try await writer.write { mutation in
+        let rows = try await writer.write(for: asker) { mutation in
             try await draft.insert(mutation)
             var entry = entry
             entry.target = draft.id
@@ -78,16 +92,18 @@ actor SigningKeys {
     /// Makes a new key if the newest is older than that.
     func rotate(olderThan age: Duration, _ writer: EventWriter) async throws {
         guard let newest = self.keys.first, Timestamp.now - newest.createdAt > age else { return }
-        _ = try await self.rotate(writer, audit: AuditEntry("signing_key.rotate", reason: "schedule"))
+        _ = try await self.rotate(writer, for: nil, audit: AuditEntry("signing_key.rotate", reason: "schedule"))
     }
 
     /// Takes a key away at once, as when it was stolen: every token that it signed is void. A new one signs from now on if no other
     /// can. `false`: there is none with that id.
-    func revoke(_ id: String, _ writer: EventWriter, audit entry: AuditEntry) async throws -> Bool {
+    func revoke(
+        _ id: String, _ writer: EventWriter, for asker: Principal, audit entry: AuditEntry
+    ) async throws -> Bool {
         guard let key = self.keys.first(where: { $0.id == id }) else { return false }
         let isLast = !self.keys.contains { $0.id != id && $0.activeFrom <= .now }
         let draft = isLast ? try self.draft(from: .now) : nil
-        let rows = try await writer.write { mutation in
+        let rows = try await writer.write(for: asker) { mutation in
             _ = try await mutation.query("DELETE FROM signing_keys WHERE kid = \(id)")
             try await draft?.insert(mutation)
             try await mutation.revoke(
@@ -105,7 +121,12 @@ actor SigningKeys {
         let retired = self.keys.filter { $0.id != self.signing?.id && $0.activeFrom <= .now && !Self.isPublic($0) }
         guard !retired.isEmpty else { return }
         let rows = try await writer.write { mutation in
-            _ = try await mutation.query("DELETE FROM signing_keys WHERE kid = ANY (\(retired.map(\.id)))")
+            // The table knows what was signed last; what we remember may be of before.
+            _ = try await mutation.query(
+                """
+                DELETE FROM signing_keys WHERE kid = ANY (\(retired.map(\.id)))
+                    AND tokens_until < now() - \(Self.grace.milliseconds) * interval '1 millisecond'
+                """)
             return try await mutation.query(Self.all)
         }
         try await self.adopt(rows)
@@ -142,8 +163,14 @@ actor SigningKeys {
         try self.requireLoaded()
         guard let key = self.signing else { throw CommandFailure(.unavailable, "No signing key is active") }
         let until = Timestamp(milliseconds: (expires.milliseconds / Self.step + 1) * Self.step)
-        _ = try await mutation.query(
-            "UPDATE signing_keys SET tokens_until = \(until) WHERE kid = \(key.id) AND tokens_until < \(expires)")
+        let rows = try await mutation.query("SELECT tokens_until FROM signing_keys WHERE kid = \(key.id)")
+        guard let known = try rows.first?.decode("tokens_until", as: Timestamp.self) else {
+            // Another process revoked it while it was the writer; `refresh` will tell.
+            throw CommandFailure(.unavailable, "The signing key is not there any longer")
+        }
+        if known < expires {
+            _ = try await mutation.query("UPDATE signing_keys SET tokens_until = \(until) WHERE kid = \(key.id)")
+        }
         // Should the transaction fail, the key is only kept a little longer than it need be.
         if let index = self.keys.firstIndex(where: { $0.id == key.id }) {
             self.keys[index].tokensUntil = max(until, self.keys[index].tokensUntil)
@@ -203,6 +230,11 @@ actor SigningKeys {
         }
         // Without this jwt-kit takes the first key for a token that names another one, or none.
         await collection.clearDefault()
+        // Tokens may have been signed since the rows were read.
+        for known in self.keys {
+            guard let index = keys.firstIndex(where: { $0.id == known.id }) else { continue }
+            keys[index].tokensUntil = max(keys[index].tokensUntil, known.tokensUntil)
+        }
         (self.keys, self.collection) = (keys, collection)
     }
 

@@ -22,16 +22,17 @@ struct SigningKeysAPI {
             return Response.json(List(data: await self.keys.list()))
         }
         router.post("/v1/auth/signing-keys") { _, context in
-            _ = try context.require(.authAdmin)
-            let kid = try await self.keys.rotate(self.writer, audit: AuditEntry("signing_key.rotate", by: context))
+            let asker = try context.require(.authAdmin)
+            let entry = AuditEntry("signing_key.rotate", by: context)
+            let kid = try await self.keys.rotate(self.writer, for: asker, audit: entry)
             let lead = SigningKeys.lead.components.seconds
             return Response.json(Made(kid: kid, signs_in_seconds: lead), status: .created)
         }
         router.delete("/v1/auth/signing-keys/:id") { _, context in
-            _ = try context.require(.authAdmin)
-            let id = try context.parameters.require("id")
+            let asker = try context.require(.authAdmin)
+            let id = try context.requireName("id")
             let entry = AuditEntry("signing_key.revoke", by: context, target: id)
-            guard try await self.keys.revoke(id, self.writer, audit: entry) else {
+            guard try await self.keys.revoke(id, self.writer, for: asker, audit: entry) else {
                 throw APIFailure(.notFound, "No such signing key")
             }
             return Response(status: .noContent)

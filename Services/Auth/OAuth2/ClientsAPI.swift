@@ -58,7 +58,7 @@ struct ClientsAPI {
         let secret = body.type == .public ? nil : Secret(.clientSecret)
         let client = try body.client(for: asker, secretHash: secret?.hash)
         let entry = AuditEntry("client.create", by: context, tenant: client.tenant, target: client.id)
-        try await self.writer.write { mutation in
+        try await self.writer.write(for: asker) { mutation in
             try await mutation.ensureChannel(client.tenant)
             _ = try await mutation.query(
                 """
@@ -106,7 +106,7 @@ struct ClientsAPI {
         let asker = try context.require(APIKeysAPI.scope)
         let id = try context.requireName("id")
         let entry = AuditEntry("client.revoke", by: context, target: id)
-        let isRevoked = try await self.writer.write { mutation in
+        let isRevoked = try await self.writer.write(for: asker) { mutation in
             try await mutation.revokeClient(id, by: Authority(asker), audit: entry)
         }
         guard isRevoked else { throw APIFailure(.notFound, "No such client, or it is revoked already") }
@@ -134,7 +134,7 @@ extension Mutation {
         try await self.endIssued(to: id, entry)
         var keys = entry
         (keys.action, keys.reason) = ("key.revoke", "client \(id)")
-        try await self.revokeKeys("client_id = \(id)", audit: keys)
+        try await self.revokeKeys("client_id = \(id) OR subject = \(id)", audit: keys)
         return true
     }
 

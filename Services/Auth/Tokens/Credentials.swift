@@ -79,7 +79,8 @@ struct Credentials: Sendable {
                 ? try await AccessTokens.principal(hash: hash, self.database)
                 : try await self.apiKey(hash: hash, address: address)
             if let principal, try await self.isGood(principal) {
-                self.usage.greet(hash)
+                // Opaque tokens are made in any number, and would push the others out.
+                if !isOpaque { self.usage.greet(hash) }
                 return Introspection(principal: principal)
             }
         } catch {
@@ -91,7 +92,7 @@ struct Credentials: Sendable {
         return Introspection(principal: nil)
     }
 
-    private func refuse(_ address: String?, _ reason: String) {
+    func refuse(_ address: String?, _ reason: String) {
         self.trail.note(AuditEntry("credential.refuse", .refused, address: address, reason: reason))
     }
 
@@ -103,27 +104,8 @@ struct Credentials: Sendable {
         return key.principal
     }
 
-    /// Whether nothing was revoked that the principal depends on: its token, user, client, session or signing key. An API key's own
-    /// state is in its row.
+    /// Whether the principal's credential still counts.
     func isGood(_ principal: Principal) async throws(DatabaseError) -> Bool {
-        guard principal.credential != .apiKey else { return try await self.isGood(key: principal.credentialID) }
-        let rows = try await self.database.query(
-            """
-            SELECT 1 FROM revocations
-            WHERE (kind = 'token' AND id = \(principal.credentialID)) OR (kind = 'client' AND id = \(principal.client))
-                OR (kind = 'session' AND id = \(principal.session)) OR (kind = 'signing_key' AND id = \(principal.signingKey))
-                OR (kind = 'user' AND id = \(principal.subject)
-                    AND (concerns_until IS NULL OR coalesce(\(principal.issued), concerns_until) <= concerns_until))
-            LIMIT 1
-            """)
-        return rows.isEmpty
-    }
-
-    /// For a ticket, whose principal was written down when the ticket was made.
-    private func isGood(key id: String) async throws(DatabaseError) -> Bool {
-        let rows = try await self.database.query(
-            "SELECT 1 FROM api_keys WHERE id = \(id) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
-        )
-        return !rows.isEmpty
+        try await self.database.query(principal.standing).first?.decode("is_good") ?? false
     }
 }

@@ -22,7 +22,7 @@ struct Tickets: Sendable {
         // No longer than the credential itself.
         let expires = min(.now + .seconds(Self.lifetime), principal.expires ?? .now + .seconds(Self.lifetime))
         let text = String(decoding: JSON.encode(principal), as: UTF8.self)
-        try await self.writer.write { mutation in
+        try await self.writer.write(for: principal) { mutation in
             _ = try await mutation.query(
                 "INSERT INTO tickets (hash, principal, expires_at) VALUES (\(ticket.hash), \(text), \(expires))")
             try await mutation.audit(entry)
@@ -31,32 +31,46 @@ struct Tickets: Sendable {
     }
 
     /// Answers `RedeemTicket`: the first to ask gets the principal, unless its credential was revoked meanwhile.
-    func redeem(_ ticket: String, address: String?) async throws -> Principal? {
-        let hash = Secret.hash(ticket)
+    func redeem(_ ticket: String, address: String?) async throws -> Introspection {
+        if let address, let seconds = self.credentials.limits.retryAfter(address) {
+            self.credentials.refuse(address, "throttled")
+            return Introspection(principal: nil, retryAfter: seconds)
+        }
         do {
-            let text = try await self.writer.write { mutation -> String? in
-                let rows = try await mutation.query(
-                    """
-                    UPDATE tickets SET redeemed_at = now()
-                    WHERE hash = \(hash) AND redeemed_at IS NULL AND expires_at > now() RETURNING principal
-                    """)
-                guard let row = rows.first else { return nil }
-                let text = try row.decode("principal", as: String.self)
-                // `try?`: what does not decode was not written by us, and is worth nothing below.
-                let principal = try? JSON.decode(Principal.self, from: Array(text.utf8))
-                try await mutation.audit(
-                    AuditEntry(
-                        "ticket.redeem", tenant: principal?.tenant, actor: principal?.subject,
-                        credential: principal?.credentialID, address: address))
-                return text
+            // Looked at first: anybody can ask, and the one writer is not to be kept busy by whoever guesses.
+            let hash = Secret.hash(ticket)
+            let known = try await self.credentials.database.query(
+                "SELECT 1 FROM tickets WHERE hash = \(hash) AND redeemed_at IS NULL AND expires_at > now()")
+            if !known.isEmpty, let principal = try await self.spend(hash, address) {
+                return Introspection(principal: principal)
             }
-            guard let text, let principal = try? JSON.decode(Principal.self, from: Array(text.utf8)) else {
-                // `try?`: as above.
-                return nil
-            }
-            return try await self.credentials.isGood(principal) ? principal : nil
         } catch let error as DatabaseError {
             throw CommandFailure(.unavailable, "\(error)")
+        }
+        if let address { self.credentials.limits.badCredential(from: address) }
+        self.credentials.refuse(address, "a ticket that is unknown, used or over")
+        return Introspection(principal: nil)
+    }
+
+    private func spend(_ hash: String, _ address: String?) async throws -> Principal? {
+        try await self.writer.write { mutation -> Principal? in
+            let rows = try await mutation.query(
+                """
+                UPDATE tickets SET redeemed_at = now()
+                WHERE hash = \(hash) AND redeemed_at IS NULL AND expires_at > now() RETURNING principal
+                """)
+            guard let text = try rows.first?.decode("principal", as: String.self),
+                let principal = try? JSON.decode(Principal.self, from: Array(text.utf8)),
+                try await mutation.query(principal.standing).first?.decode("is_good") == true
+            else {
+                // `try?`: what does not decode was not written by us, and is worth nothing.
+                return nil
+            }
+            try await mutation.audit(
+                AuditEntry(
+                    "ticket.redeem", tenant: principal.tenant, actor: principal.subject,
+                    credential: principal.credentialID, address: address))
+            return principal
         }
     }
 

@@ -54,10 +54,10 @@ struct TokensAPI {
         let principal = Principal(
             subject: asker.subject, name: name, tenant: grant.tenant, scopes: grant.scopes,
             stations: grant.stations.map(Set.init), credential: kind, credentialID: id, issued: .now,
-            expires: grant.expires, tier: body.tier ?? asker.tier, client: asker.client)
+            expires: grant.expires, tier: body.tier ?? asker.tier, client: asker.client, session: asker.session)
         let entry = AuditEntry(
             kind == .apiKey ? "key.create" : "token.issue", by: context, tenant: grant.tenant, target: id)
-        let token = try await self.writer.write { mutation in
+        let token = try await self.writer.write(for: asker) { mutation in
             try await mutation.ensureChannel(grant.tenant)
             try await mutation.audit(entry)
             return try await self.make(kind, principal, grant, mutation)
@@ -86,7 +86,7 @@ struct TokensAPI {
         let asker = try context.require(APIKeysAPI.scope)
         let id = try context.requireName("id")
         let entry = AuditEntry("token.revoke", by: context, target: id)
-        let isRevoked = try await self.writer.write { mutation in
+        let isRevoked = try await self.writer.write(for: asker) { mutation in
             if try await AccessTokens.revoke(id: id, by: Authority(asker), audit: entry, mutation) { return true }
             // `POST` makes API keys too.
             var ofKey = entry
