@@ -68,16 +68,4 @@ public struct AccessTokenClaims: JWTPayload {
             throw JWTError.claimVerificationFailure(failedClaim: self.iat, reason: "issued in the future")
         }
     }
-
-    /// - Parameter signingKey: the id of the key that it was signed with.
-    public func principal(signingKey: String?) -> Principal {
-        let stations = self.stations.map(Set.init) ?? self.stationID.map { [$0] }
-        return Principal(
-            subject: self.sub.value, name: self.name ?? self.sub.value, tenant: self.tenant,
-            scopes: Scopes(claim: self.scope),
-            stations: stations, credential: .jwt, credentialID: self.jti.value,
-            issued: ULID(text: self.jti.value)?.time ?? Timestamp(self.iat.value), expires: Timestamp(self.exp.value),
-            tier: self.tier ?? .free, client: self.clientID, session: self.sid, signingKey: signingKey,
-            roles: self.roles)
-    }
 }

@@ -62,52 +62,9 @@ public struct KeySets: Sendable {
     }
 
     private static func own(_ token: SignedToken, at now: Date) throws(LocalRefusal) -> Principal {
-        let decoder: any JWTJSONDecoder = .defaultForJWT
-        // `try?`: signed by us, and yet not what we sign: another version's.
-        guard let claims = try? decoder.decode(AccessTokenClaims.self, from: Data(token.payload)) else { throw .claims }
-        try TokenTimes(claims).check(at: now)
-        guard claims.aud.value.contains(AccessTokenClaims.audience) else { throw .audience }
-        return claims.principal(signingKey: token.keyID)
-    }
-}
-
-/// When a token counts (RFC 7519 §4.1.4–4.1.6).
-struct TokenTimes {
-    let expires: Date
-    let notBefore: Date?
-    let issued: Date?
-
-    /// Seconds that a time may be away from 1970: what is beyond is no time, and would not fit where times are kept.
-    private static let secondsMax = 1e11
-
-    init(_ claims: AccessTokenClaims) {
-        self.expires = claims.exp.value
-        self.notBefore = claims.nbf?.value
-        self.issued = claims.iat.value
-    }
-
-    /// `exp` is needed; what is there must be a number.
-    init(_ claims: JSON) throws(LocalRefusal) {
-        guard let expires = try Self.time(claims["exp"]) else { throw .claims }
-        self.expires = expires
-        self.notBefore = try Self.time(claims["nbf"])
-        self.issued = try Self.time(claims["iat"])
-    }
-
-    private static func time(_ claim: JSON?) throws(LocalRefusal) -> Date? {
-        guard let claim else { return nil }
-        guard let seconds = claim.double else { throw .claims }
-        return Date(timeIntervalSince1970: seconds)
-    }
-
-    func check(at now: Date) throws(LocalRefusal) {
-        for time in [self.expires, self.notBefore, self.issued].compactMap(\.self) {
-            guard abs(time.timeIntervalSince1970) < Self.secondsMax else { throw .claims }
-        }
-        let leeway = AccessTokenClaims.leeway
-        guard self.expires.addingTimeInterval(leeway) > now else { throw .expired }
-        for start in [self.notBefore, self.issued].compactMap(\.self) {
-            guard start <= now.addingTimeInterval(leeway) else { throw .notYetValid }
-        }
+        let times = try TokenTimes(token.claims)
+        try times.check(at: now)
+        guard token.claims.names("aud").contains(AccessTokenClaims.audience) else { throw .audience }
+        return try Principal(ofOwnToken: token, times)
     }
 }

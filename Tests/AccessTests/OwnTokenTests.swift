@@ -1,0 +1,66 @@
+import Events
+import Foundation
+import JWTKit
+import Testing
+
+@testable import Access
+
+/// What one of our own tokens must say, though nobody but auth can sign one.
+@Suite struct OwnTokenTests {
+    private struct Claims: JWTPayload {
+        var members: JSON
+        init(_ members: JSON) { self.members = members }
+        init(from decoder: any Decoder) throws { self.members = try JSON(from: decoder) }
+        func encode(to encoder: any Encoder) throws { try self.members.encode(to: encoder) }
+        func verify(using algorithm: some JWTAlgorithm) throws {}
+    }
+
+    private static func principal(_ changes: [String: JSON?] = [:]) async throws -> Principal {
+        let now = Int64(Date().timeIntervalSince1970)
+        var members: [String: JSON] = [
+            "iss": .string(FakeAuth.issuer), "sub": "u1", "aud": ["crosspoint"], "exp": .integer(now + 300),
+            "iat": .integer(now), "jti": "01KAJ0000000000000000000ZZ", "scope": "radio:read keys:write",
+            "tenant": "studio",
+        ]
+        for (name, value) in changes { members[name] = value }
+        let key = ES256PrivateKey()
+        let jwks = #"{"keys":[\#(FakeAuth.document("k1", key))]}"#
+        let sets = await KeySets(FetchKeys.Answer(issuer: FakeAuth.issuer, jwks: jwks))
+        let token = try await FakeAuth.sign(
+            Claims(.object(members)), with: key, key: "k1", header: ["typ": "at+jwt"])
+        return try sets.principal(of: SignedToken(token))
+    }
+
+    @Test func `a token says whose it is, and what it comes from`() async throws {
+        let plain = try await Self.principal()
+        #expect(plain.subject == "u1" && plain.name == "u1" && plain.tenant == "studio" && plain.tier == .free)
+        #expect(plain.scopes == [.radioRead, "keys:write"] && plain.stations == nil && plain.signingKey == "k1")
+        #expect(plain.issued == ULID(text: plain.credentialID)?.time)
+        let full = try await Self.principal([
+            "name": "Ada", "stations": ["a", "b"], "tier": "pro", "client_id": "client_1", "sid": "s1", "roles": ["dj"],
+            "aud": "crosspoint", "jti": "no-ulid",
+        ])
+        #expect(full.name == "Ada" && full.stations == ["a", "b"] && full.tier == .pro && full.client == "client_1")
+        #expect(full.session == "s1" && full.roles == ["dj"] && full.issued != nil)
+        #expect(try await Self.principal(["station_id": "a"]).stations == ["a"])
+        // None at all is not all.
+        #expect(try await Self.principal(["stations": []]).stations == [])
+    }
+
+    @Test(
+        arguments: [
+            (["sub": .some(nil)], LocalRefusal.claims), (["sub": 1], .claims), (["jti": .some(nil)], .claims),
+            (["scope": .some(nil)], .claims), (["scope": ["radio:read"]], .claims), (["tenant": .some(nil)], .claims),
+            (["tenant": true], .claims), (["iat": .some(nil)], .claims), (["iat": "0"], .claims),
+            (["exp": .some(nil)], .claims),
+            (["exp": "9999999999"], .claims), (["exp": 1e300], .claims), (["stations": "a"], .claims),
+            (["stations": [1]], .claims), (["station_id": 1], .claims), (["name": []], .claims), (["sid": 1], .claims),
+            (["client_id": 1], .claims), (["roles": "dj"], .claims), (["tier": 1], .claims), (["nbf": "0"], .claims),
+            (["aud": .some(nil)], .audience), (["aud": "other"], .audience), (["aud": []], .audience),
+            (["exp": 1], .expired),
+            (["nbf": 99_999_999_999], .notYetValid), (["iat": 99_999_999_999], .notYetValid),
+        ] as [([String: JSON?], LocalRefusal)])
+    func `what auth does not sign is refused`(changes: [String: JSON?], reason: LocalRefusal) async {
+        await #expect(throws: reason) { try await Self.principal(changes) }
+    }
+}
