@@ -41,7 +41,8 @@ struct AuthParts {
         self.users = Users(
             database: database, writer: writer, trail: self.trail, passwords: PasswordHasher(cost: config.passwordCost),
             limits: self.limits)
-        self.sessions = Sessions(database: database, writer: writer, keys: self.keys, trail: self.trail)
+        self.sessions = Sessions(
+            database: database, writer: writer, keys: self.keys, trail: self.trail, limits: self.limits)
         self.bootstrap = Bootstrap(
             writer: writer, keys: self.keys, ownerKey: config.ownerKey, ownerAccount: config.ownerAccount,
             users: self.users, logger: logger)

@@ -7,7 +7,7 @@ import Testing
 /// The audit log: who did what and who was refused, to whom it is shown, and how long it is kept.
 @Suite("Audit", .enabled(if: Suite.isEnabled, Suite.reason), .serialized)
 struct AuditTests {
-    private static func entries(_ suite: Suite, _ query: String, token: String? = nil) async throws -> [JSON] {
+    static func entries(_ suite: Suite, _ query: String, token: String? = nil) async throws -> [JSON] {
         let answer = try await suite.request(
             "GET", .auth, "/v1/auth/audit?\(query)", token: try token ?? suite.ownerKey)
         try #require(answer.status == 200, "\(answer.body)")

@@ -13,6 +13,7 @@ struct Sessions: Sendable {
     let writer: EventWriter
     let keys: SigningKeys
     let trail: AuditTrail
+    let limits: AttemptLimits
 
     struct Issued: Sendable {
         let accessToken: String
@@ -68,11 +69,13 @@ struct Sessions: Sendable {
     }
 
     /// Exchanges a refresh token. Throws 400 (`invalid_grant`) for one that is unknown, used (then its session ends), of another client or
-    /// ended, or whose user is disabled; the new scopes are those of the session that the user still has.
+    /// ended, or whose user is disabled, and 429 with `Retry-After` for an unknown one from an address that showed many. The new scopes
+    /// are those of the session that the user still has.
     /// - Parameter scopes: fewer than the session's; `nil`: all. More is 400 (`invalid_scope`).
     func refresh(
         _ token: String, client: String?, scopes: Scopes? = nil, format: TokenFormat = .jwt, address: String
     ) async throws -> Issued {
+        try await self.requireKnown(token, address)
         let hash = Secret.hash(token)
         return try await self.exchange(scopes, format, address) { mutation in
             guard let (session, isUsed) = try await Session.find(token: hash, mutation), session.client == client else {
@@ -94,18 +97,6 @@ struct Sessions: Sendable {
                 return .refused("unknown")
             }
             return .session(session)
-        }
-    }
-
-    /// Ends the session that a refresh token belongs to, and revokes its tokens. `false`: unknown, or of another client.
-    func revoke(refreshToken: String, client: String?) async throws -> Bool {
-        let hash = Secret.hash(refreshToken)
-        return try await self.writer.write { mutation in
-            guard let (session, _) = try await Session.find(token: hash, mutation), session.client == client else {
-                return false
-            }
-            try await self.revoke(session.id, reason: "revoked", mutation)
-            return true
         }
     }
 
@@ -135,6 +126,37 @@ struct Sessions: Sendable {
 
     // MARK: exchange
 
+    /// Keeps from the one writer what anybody can send.
+    private func requireKnown(_ token: String, _ address: String) async throws {
+        if Self.isRefreshToken(token) {
+            let rows = try await self.database.query(
+                "SELECT 1 FROM refresh_tokens WHERE hash = \(Secret.hash(token))")
+            if !rows.isEmpty { return }
+        }
+        if let seconds = self.limits.retryAfter(address) {
+            self.trail.note(AuditEntry("session.refresh", .refused, address: address, reason: "throttled"))
+            throw APIFailure(
+                .tooManyRequests, "Too many wrong credentials from this address", headers: [.retryAfter: "\(seconds)"])
+        }
+        self.limits.badCredential(from: address)
+        throw self.refusal("unknown", nil, address)
+    }
+
+    private static func isRefreshToken(_ text: String) -> Bool {
+        let prefix = Secret.Prefix.refreshToken.rawValue
+        let digits = text.utf8.dropFirst(prefix.utf8.count)
+        return text.hasPrefix(prefix) && digits.count == 64
+            && digits.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+    }
+
+    private func refusal(_ reason: String, _ session: Session?, _ address: String) -> APIFailure {
+        var entry = session?.entry("session.refresh", address) ?? AuditEntry("session.refresh", address: address)
+        entry.outcome = .refused
+        entry.reason = reason
+        self.trail.note(entry)
+        return APIFailure(.badRequest, code: "invalid_grant", "The refresh token is not valid")
+    }
+
     private enum Found {
         case session(Session)
         case refused(String, Session? = nil)
@@ -160,12 +182,7 @@ struct Sessions: Sendable {
         switch outcome {
         case .issued(let issued): return issued
         case .excess: throw APIFailure(.badRequest, code: "invalid_scope", "The scope is more than the session has")
-        case .refused(let reason, let session):
-            var entry = session?.entry("session.refresh", address) ?? AuditEntry("session.refresh", address: address)
-            entry.outcome = .refused
-            entry.reason = reason
-            self.trail.note(entry)
-            throw APIFailure(.badRequest, code: "invalid_grant", "The refresh token is not valid")
+        case .refused(let reason, let session): throw self.refusal(reason, session, address)
         }
     }
 
