@@ -146,6 +146,22 @@ struct LoginTests {
         }
     }
 
+    @Test func `a session that ended is named for as long as a token that it made can live`() async throws {
+        try await PostgresFixture.withDatabase { url in
+            try await Self.with(databaseURL: url) { suite in
+                let signedIn = try await Self.logIn(suite, "owner@localhost", Self.password)
+                let token = try #require(signedIn["refresh_token"]?.string)
+                _ = try await Self.refresh(suite, token)
+                #expect(try await Self.refresh(suite, token).status == 401)
+                let rows = try await Suite.query(
+                    url,
+                    "SELECT forgotten_at > now() + interval '29 days' AS is_kept FROM revocations WHERE kind = 'session'"
+                )
+                #expect(try rows.map { try $0.decode("is_kept", as: Bool.self) } == [true])
+            }
+        }
+    }
+
     @Test func `of many who show a refresh token at once, at most one gets another`() async throws {
         try await Self.with { suite in
             let signedIn = try await Self.logIn(suite, "owner@localhost", Self.password)

@@ -110,14 +110,15 @@ struct Sessions: Sendable {
         _ = try await mutation.query(
             "UPDATE access_tokens SET revoked_at = now() WHERE session_id = \(session) AND revoked_at IS NULL")
         let tenant = try row.decode("tenant", as: String.self)
-        let until = Timestamp.now + .seconds(Self.clientSeconds)
+        // `POST /v1/tokens` makes tokens of the same session that live longer than its own.
+        let until = Timestamp.now + .seconds(AccessTokens.lifetimeMax)
         try await mutation.revoke(CredentialRevoked(kind: .session, id: session, until: until), tenant: tenant)
         try await mutation.audit(
             AuditEntry(
                 "session.revoke", tenant: tenant, actor: try row.decode("user_id"), target: session, reason: reason))
     }
 
-    /// Removes those that nobody can refresh any longer. What they issued last has ended too.
+    /// Removes those that nobody can refresh any longer.
     static func forgetEnded(_ mutation: Mutation) async throws {
         _ = try await mutation.query(
             "DELETE FROM sessions WHERE expires_at < now() - interval '1 day' OR revoked_at < now() - interval '1 day'")
