@@ -72,8 +72,9 @@ ALTER TABLE oauth_clients
     ADD COLUMN grants text[] NOT NULL DEFAULT '{client_credentials}',
     -- opaque or jwt
     ADD COLUMN token_format text NOT NULL DEFAULT 'opaque',
-    -- The subject of whoever made it.
-    ADD COLUMN created_by text;
+    -- The subject of whoever made it, and the client that it was made with.
+    ADD COLUMN created_by text,
+    ADD COLUMN client_id text;
 
 CREATE TABLE authorization_codes (
     hash text PRIMARY KEY,

@@ -26,7 +26,12 @@ struct OAuth2Client: Sendable {
     var kind: Kind { self.secretHash == nil ? .public : .confidential }
 
     static let columns: Query =
-        "id, name, tenant, scope, stations, grants, redirect_uris, token_format, secret_hash, created_at, revoked_at"
+        """
+        id, name, tenant, scope, stations, grants, redirect_uris, token_format, secret_hash, created_by, created_at, revoked_at
+        """
+
+    /// A condition on `oauth_clients`: it gets tokens by the word of its maker alone. Those of the others are their users' to give.
+    static let actsForItself: Query = "'client_credentials' = ANY (grants)"
 
     /// Reads a row with these columns.
     init(_ row: Row) throws(DatabaseError) {

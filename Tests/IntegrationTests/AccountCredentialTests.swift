@@ -1,0 +1,76 @@
+import Database
+import Events
+import Foundation
+import TestSupport
+import Testing
+
+/// What a user's programs may do to them, and how far programs outlive or outgrow whoever made them.
+@Suite("Account credentials", .enabled(if: Suite.isEnabled, Suite.reason), .serialized)
+struct AccountCredentialTests {
+    private static func makeClient(
+        _ suite: Suite, _ token: String, _ grants: [String], scope: String
+    ) async throws -> OAuth2TestClient {
+        let isForUsers = grants.contains("authorization_code")
+        let answer = try await suite.request(
+            "POST", .auth, "/v1/oauth2/clients",
+            [
+                "name": "c", "scope": .string(scope), "grants": .array(grants.map(JSON.string)),
+                "redirect_uris": isForUsers ? [.string(OAuth2TestClient.redirect)] : [],
+            ], token: token)
+        try #require(answer.status == 201, "\(answer.body)")
+        return OAuth2TestClient(
+            suite: suite, id: try #require(answer["client_id"]?.string), secret: answer["client_secret"]?.string)
+    }
+
+    private static func token(_ client: OAuth2TestClient) async throws -> Suite.Answer {
+        try await client.send("/oauth2/token", [("grant_type", "client_credentials")])
+    }
+
+    private static func isRevoked(_ client: OAuth2TestClient) async throws -> Bool {
+        let shown = try await client.suite.request(
+            "GET", .auth, "/v1/oauth2/clients/\(client.id)", token: try client.suite.ownerKey)
+        try #require(shown.status == 200)
+        return shown["revoked_at"]?.string != nil
+    }
+
+    @Test func `clients that get tokens in their own name end with what their maker may do`() async throws {
+        try await LoginTests.with { suite in
+            let owner = try suite.ownerKey
+            let id = try await AccountsTests.make(suite, "a@x", [AccountsTests.role("default", "admin")])
+            let access = try await AccountsTests.signIn(suite, "a@x").access
+            let machine = ["client_credentials"]
+            let strong = try await Self.makeClient(suite, access, machine, scope: "*")
+            let weak = try await Self.makeClient(suite, access, machine, scope: "streams:read")
+            let people = try await Self.makeClient(suite, access, ["authorization_code"], scope: "*")
+            let held = try #require(try await Self.token(strong)["access_token"]?.string)
+            let child = try await Self.makeClient(suite, held, machine, scope: "streams:read")
+            let key = try await suite.request(
+                "POST", .auth, "/v1/auth/keys", ["name": "k", "scopes": ["keys:write"]], token: held)
+            let grandchild = try await suite.request(
+                "POST", .auth, "/v1/auth/keys", ["name": "k", "scopes": ["keys:write"]], token: key["key"]?.string)
+            #expect(grandchild.status == 201)
+            let shown = try await suite.request("GET", .auth, "/v1/oauth2/clients/\(strong.id)", token: owner)
+            #expect(shown["created_by"] == .string(id))
+
+            let path = "/v1/auth/users/\(id)"
+            let manager: JSON = ["roles": [AccountsTests.role("default", "manager")]]
+            #expect(try await suite.request("PUT", .auth, "\(path)/roles", manager, token: owner).status == 200)
+            for client in [strong, child] {
+                #expect(try await Self.isRevoked(client))
+                #expect(try await Self.token(client)["error"] == "invalid_client")
+            }
+            for gone in [held, key["key"]?.string, grandchild["key"]?.string] {
+                #expect(try await suite.request("GET", .auth, "/v1/auth/me", token: gone).status == 401)
+            }
+            #expect(try await Self.token(weak).status == 200)
+            #expect(try await !Self.isRevoked(people))
+            let entries = try await AuditTests.entries(suite, "action=client.revoke&target=\(strong.id)")
+            #expect(entries.map { $0["reason"] } == ["user.update"] && entries[0]["tenant"] == "default")
+
+            #expect(try await suite.request("DELETE", .auth, path, token: owner).status == 204)
+            #expect(try await Self.isRevoked(weak))
+            // Whoever agreed to it gave it what it has.
+            #expect(try await !Self.isRevoked(people))
+        }
+    }
+}
