@@ -56,6 +56,7 @@ struct AccountRefusalTests {
             ),
         ].map { Self.json("POST", all, $0.0, 400, $0.1) }
         cases += [
+            Self.json("POST", all, #"{"email":"\u0130@b"}"#, 400, "email"),
             Self.json("PATCH", one, #"{"id":"x"}"#, 400, "id"),
             Self.json("PATCH", one, #"{"password":"x"}"#, 400, "password"),
             Self.json("PATCH", one, #"{"roles":[]}"#, 400, "roles"),
