@@ -39,9 +39,8 @@ struct AuditTests {
             #expect(
                 wrong.allSatisfy { $0["reason"] == "password" && $0["address"] == "127.0.0.1" && $0["actor"] == nil })
             #expect(wrong.reduce(0) { $0 + Int($1["count"]?.double ?? 0) } == 3 && wrong.count < 3)
-            let forbidden = try await Self.entries(suite, "outcome=refused&action=user.update")
-            #expect(
-                forbidden.count == 1 && forbidden[0]["actor"] == .string(id) && forbidden[0]["target"] == .string(id))
+            let forbidden = try await Self.entries(suite, "outcome=refused&action=request.refuse")
+            #expect(forbidden.count == 1 && forbidden[0]["actor"] == .string(id))
 
             let done = try await Self.entries(suite, "outcome=done&actor=\(id)")
             #expect(done.map { $0["action"] } == ["token.issue", "user.login"])
@@ -98,6 +97,56 @@ struct AuditTests {
             let reader = try await suite.token(scope: "radio:read")
             #expect(try await suite.request("GET", .auth, "/v1/auth/audit", token: reader).status == 403)
             #expect(try await suite.request("GET", .auth, "/v1/auth/audit").status == 401)
+        }
+    }
+
+    @Test func `whatever a credential may not do is written once, with who and where`() async throws {
+        try await LoginTests.with { suite in
+            let made = try await suite.request(
+                "POST", .auth, "/v1/tokens", ["type": "apikey", "tenant": "north", "scope": "radio:read"],
+                token: try suite.ownerKey)
+            let (key, id) = (try #require(made["token"]?.string), try #require(made["id"]?.string))
+            let refused: [(String, String, String, reason: String)] = [
+                ("POST", "/v1/tokens", "/v1/tokens", "auth:admin"),
+                ("DELETE", "/v1/tokens/x", "/v1/tokens/{id}", "keys:write"),
+                ("POST", "/v1/auth/keys", "/v1/auth/keys", "keys:write"),
+                ("DELETE", "/api/v1/auth/keys/x", "/api/v1/auth/keys/{id}", "keys:write"),
+                ("POST", "/v1/auth/keys/x/rotate", "/v1/auth/keys/{id}/rotate", "keys:write"),
+                ("POST", "/v1/oauth2/clients", "/v1/oauth2/clients", "keys:write"),
+                ("GET", "/v1/auth/signing-keys", "/v1/auth/signing-keys", "auth:admin"),
+                ("GET", "/v1/auth/audit", "/v1/auth/audit", "audit:read"),
+                ("GET", "/v1/auth/users", "/v1/auth/users", "users:read"),
+                ("PATCH", "/v1/auth/users/x", "/v1/auth/users/{id}", "users:write"),
+                ("POST", "/v1/auth/channels", "/v1/auth/channels", "auth:admin"),
+            ]
+            for (method, path, _, _) in refused {
+                let answer = try await suite.request(method, .auth, path, [:], token: key)
+                #expect(answer.status == 403, "\(method) \(path)")
+            }
+            let form = try await HTTPClient.request(
+                "POST", port: suite.port(.auth), path: "/oauth2/introspect",
+                headers: [("Content-Type", "application/x-www-form-urlencoded"), ("Authorization", "Bearer \(key)")],
+                body: Array("token=x".utf8))
+            #expect(form.status == 403)
+            let limited = try await suite.token(scope: "keys:write radio:read")
+            let excess = try await suite.request(
+                "POST", .auth, "/v1/auth/keys", ["name": "k", "scopes": ["radio:write"]], token: limited)
+            #expect(excess.status == 403)
+            let expected =
+                Set(refused.map { "\($0.0) \($0.2) \($0.reason)" }).union([
+                    "POST /oauth2/introspect keys:write", "POST /v1/auth/keys scopes",
+                ])
+            try await Suite.eventually("all are written", within: .seconds(10)) {
+                try await Self.entries(suite, "outcome=refused&limit=100").count == expected.count
+            }
+            let entries = try await Self.entries(suite, "outcome=refused&limit=100")
+            #expect(
+                Set(entries.map { "\($0["target"]?.string ?? "") \($0["reason"]?.string ?? "")" }) == expected)
+            #expect(entries.allSatisfy { $0["action"] == "request.refuse" && $0["count"] == 1 })
+            let ofKey = entries.filter { $0["credential"] == .string(id) }
+            #expect(ofKey.count == expected.count - 1)
+            #expect(ofKey.allSatisfy { $0["tenant"] == "north" && $0["address"] == "127.0.0.1" })
+            #expect(ofKey.allSatisfy { $0["actor"]?.string?.isEmpty == false })
         }
     }
 

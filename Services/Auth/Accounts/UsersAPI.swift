@@ -60,24 +60,12 @@ struct UsersAPI {
         router.get("/v1/auth/me") { _, context in try await self.showSelf(context) }
         router.get(Self.path) { request, context in try await self.list(request, context) }
         router.get(Self.one) { _, context in try await self.show(context) }
-        router.post(Self.path) { request, context in
-            try await self.users.trail.watching("user.create", context) { try await self.create(request, context) }
-        }
-        router.patch(Self.one) { request, context in
-            try await self.users.trail.watching("user.update", context) { try await self.update(request, context) }
-        }
-        router.delete(Self.one) { _, context in
-            try await self.users.trail.watching("user.delete", context) { try await self.delete(context) }
-        }
-        router.put("/v1/auth/users/:id/password") { request, context in
-            try await self.users.trail.watching("user.update", context) { try await self.setPassword(request, context) }
-        }
-        router.put("/v1/auth/users/:id/roles") { request, context in
-            try await self.users.trail.watching("user.update", context) { try await self.setRoles(request, context) }
-        }
-        router.post("/v1/auth/users/:id/revoke") { _, context in
-            try await self.users.trail.watching("user.revoke", context) { try await self.signOut(context) }
-        }
+        router.post(Self.path) { request, context in try await self.create(request, context) }
+        router.patch(Self.one) { request, context in try await self.update(request, context) }
+        router.delete(Self.one) { _, context in try await self.delete(context) }
+        router.put("/v1/auth/users/:id/password") { request, context in try await self.setPassword(request, context) }
+        router.put("/v1/auth/users/:id/roles") { request, context in try await self.setRoles(request, context) }
+        router.post("/v1/auth/users/:id/revoke") { _, context in try await self.signOut(context) }
     }
 
     // MARK: reading
