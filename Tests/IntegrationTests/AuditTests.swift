@@ -150,6 +150,40 @@ struct AuditTests {
         }
     }
 
+    @Test func `what one customer's network is refused is one entry, whichever address it came from`() async throws {
+        try await LoginTests.with(environment: ["HTTP_TRUSTED_PROXIES": "127.0.0.1"]) { suite in
+            for number in 1...6 {
+                let answer = try await suite.request(
+                    "GET", .auth, "/v1/auth/me", token: "xp_\(number)",
+                    headers: [("X-Forwarded-For", "2001:db8:1:2::\(number)")])
+                #expect(answer.status == 401)
+            }
+            // The owner's key is known before its address has to wait.
+            #expect(try await Self.entries(suite, "address=192.0.2.1").isEmpty)
+            // Who is put off does not fill the log with names of their own.
+            for number in 0..<24 {
+                let client = OAuth2TestClient(suite: suite, id: "client_\(number)", secret: "wrong")
+                let answer = try await client.send("/oauth2/token", [("grant_type", "client_credentials")])
+                #expect([401, 429].contains(answer.status))
+            }
+            try await Suite.eventually("the throttled are written", within: .seconds(10)) {
+                let entries = try await Self.entries(suite, "action=token.issue&outcome=refused&limit=100")
+                let throttled = entries.filter { $0["reason"] == "throttled" }
+                return !throttled.isEmpty && throttled.allSatisfy { $0["target"] == nil }
+            }
+            func counted(_ query: String) async throws -> Int {
+                let entries = try await Self.entries(suite, "action=credential.refuse&\(query)")
+                #expect(entries.allSatisfy { $0["address"] == "2001:db8:1:2::/64" })
+                return entries.reduce(0) { $0 + Int($1["count"]?.double ?? 0) }
+            }
+            try await Suite.eventually("the refusals are written", within: .seconds(10)) {
+                try await counted("address=2001:db8:1:2::/64") == 6
+            }
+            #expect(try await counted("address=2001:db8:1:2::99") == 6)
+            #expect(try await counted("address=2001:db8:1:3::1") == 0)
+        }
+    }
+
     @Test func `refusals wait while the database is away`() async throws {
         try await PostgresFixture.with { postgres in
             try await LoginTests.with(

@@ -6,7 +6,8 @@ import ServiceLifecycle
 
 /// Refusals on their way to the audit log: alike ones are added up, and written once a second.
 ///
-/// While the database is away they wait, up to a bound; those beyond are counted as lost.
+/// While the database is away they wait, up to a bound; those beyond are counted as lost. An address of version 6 counts as its network,
+/// as it does for who has to wait: a customer has 2^64 of them, and would have as many entries.
 final class AuditTrail: Service {
     private struct Tally {
         var count: Int
@@ -24,7 +25,11 @@ final class AuditTrail: Service {
     init(writer: EventWriter) { self.writer = writer }
 
     /// Notes a refusal, on any thread.
-    func note(_ entry: AuditEntry, count: Int = 1) { self.keep([entry: Tally(count: count, last: .now)]) }
+    func note(_ entry: AuditEntry, count: Int = 1) {
+        var entry = entry
+        entry.address = entry.address.map(AttemptLimits.network)
+        self.keep([entry: Tally(count: count, last: .now)])
+    }
 
     /// Notes what a process refused without asking us.
     func note(_ report: ReportRefusals) {
