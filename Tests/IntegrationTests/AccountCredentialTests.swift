@@ -73,4 +73,35 @@ struct AccountCredentialTests {
             #expect(try await !Self.isRevoked(people))
         }
     }
+
+    @Test func `only a sign-in signs its user out everywhere and sees all of them`() async throws {
+        try await LoginTests.with { suite in
+            try await AccountsTests.channel(suite, "north")
+            let id = try await AccountsTests.make(
+                suite, "a@x", [AccountsTests.role("default", "admin"), AccountsTests.role("north", "dj")])
+            let access = try await AccountsTests.signIn(suite, "a@x").access
+            let made = try await suite.request(
+                "POST", .auth, "/v1/auth/keys", ["name": "k", "scopes": ["radio:read"], "stations": ["s1"]],
+                token: access)
+            let client = try await OAuth2TestClient.make(suite)
+            let browser = OAuth2Browser(suite)
+            try await browser.signIn("a@x", AccountsTests.password)
+            let page = try await browser.decide("allow", on: client.request(["tenant": "default"]))
+            let session = try await client.exchange(try #require(page.parameters["code"]))
+            for (token, scopes) in [
+                (made["key"]?.string, ["radio:read"]),
+                (session["access_token"]?.string, ["radio:read", "streams:read"]),
+            ] as [(String?, [JSON])] {
+                let me = try await suite.request("GET", .auth, "/v1/auth/me", token: token)
+                #expect(me.status == 200 && me["user"] == ["id": .string(id), "name": "a"], "\(me.body)")
+                #expect(me["scopes"] == .array(scopes) && me["tenant"] == "default")
+                let refused = try await suite.request("POST", .auth, "/v1/auth/users/\(id)/revoke", token: token)
+                #expect(refused.status == 403 && refused["error"]?["details"]?["scope"] == "users:write")
+            }
+            let me = try await suite.request("GET", .auth, "/v1/auth/me", token: access)
+            #expect(me["user"]?["email"] == "a@x" && me["user"]?["roles"]?.array?.count == 2)
+            #expect(try await suite.request("POST", .auth, "/v1/auth/users/\(id)/revoke", token: access).status == 204)
+            #expect(try await suite.request("GET", .auth, "/v1/auth/me", token: access).status == 401)
+        }
+    }
 }
