@@ -104,4 +104,24 @@ struct AccountCredentialTests {
             #expect(try await suite.request("GET", .auth, "/v1/auth/me", token: access).status == 401)
         }
     }
+
+    @Test func `nobody has more roles in a channel than a token has room for, whoever gives them`() async throws {
+        try await LoginTests.with { suite in
+            let roles = (1...50).map { AccountsTests.role("default", "dj", station: "t\($0)") }
+            let id = try await AccountsTests.make(suite, "a@x", roles)
+            _ = try await AccountsTests.make(
+                suite, "chief@x",
+                [
+                    AccountsTests.role("default", "admin", station: "t1"),
+                    AccountsTests.role("default", "admin", station: "s"),
+                ])
+            let chief = try await AccountsTests.signIn(suite, "chief@x").access
+            let path = "/v1/auth/users/\(id)/roles"
+            let more = [AccountsTests.role("default", "dj", station: "s"), roles[0]]
+            let refused = try await suite.request("PUT", .auth, path, ["roles": .array(more)], token: chief)
+            #expect(refused.status == 400 && refused["error"]?["details"]?["field"] == "roles")
+            let other: JSON = ["roles": [more[0]]]
+            #expect(try await suite.request("PUT", .auth, path, other, token: chief).status == 200)
+        }
+    }
 }
