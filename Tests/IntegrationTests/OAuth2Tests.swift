@@ -135,6 +135,20 @@ struct OAuth2Tests {
         }
     }
 
+    @Test func `somebody who may do different things in two channels is told so`() async throws {
+        try await LoginTests.with { suite in
+            try await AccountsTests.channel(suite, "north")
+            let (wide, narrow) = (AccountsTests.role("default", "manager"), AccountsTests.role("north", "viewer"))
+            _ = try await AccountsTests.make(suite, "a@x", [wide, narrow])
+            let client = try await OAuth2TestClient.make(suite, ["scope": "radio:read radio:write"])
+            let browser = OAuth2Browser(suite)
+            try await browser.signIn("a@x", AccountsTests.password)
+            let page = try await browser.get(client.request())
+            #expect(page.text.contains("<p class=\"quiet\">Of these, what you may do there yourself.</p>"))
+            #expect(!page.text.contains("&lt;"))
+        }
+    }
+
     // MARK: clients
 
     @Test func `clients are listed, shown, and revoked with all that came from them`() async throws {
