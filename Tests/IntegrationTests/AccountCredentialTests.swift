@@ -124,4 +124,37 @@ struct AccountCredentialTests {
             #expect(try await suite.request("PUT", .auth, path, other, token: chief).status == 200)
         }
     }
+
+    @Test func `a client has so many tokens that have not ended, given back or not`() async throws {
+        try await PostgresFixture.withDatabase { url in
+            try await LoginTests.with(databaseURL: url) { suite in
+                let client = try await OAuth2TestClient.make(
+                    suite, ["grants": ["client_credentials", "authorization_code", "refresh_token"]])
+                let session = try await client.exchange(
+                    try await OAuth2Tests.code(try await OAuth2Tests.browser(suite), client))
+                let refresh = try #require(session["refresh_token"]?.string)
+                try await Suite.query(
+                    url,
+                    """
+                    INSERT INTO access_tokens (id, client_id, name, tenant, scope, subject, expires_at, revoked_at)
+                    SELECT 'filler' || n, \(client.id), 'n', 'default', 's', 's', now() + interval '1 hour', now()
+                    FROM generate_series(1, 4998) AS n
+                    """)
+                #expect(try await Self.token(client).status == 200)
+                for refused in [try await Self.token(client), try await client.refresh(refresh)] {
+                    #expect(refused.status == 429 && refused["error"] == "temporarily_unavailable", "\(refused.body)")
+                    #expect(refused.headers["retry-after"] == "60")
+                }
+                // Another one has its own.
+                let other = try await OAuth2TestClient.make(
+                    suite, ["grants": ["client_credentials"], "redirect_uris": []])
+                #expect(try await Self.token(other).status == 200)
+                try await Suite.query(
+                    url, "UPDATE access_tokens SET expires_at = now() WHERE id IN ('filler1', 'filler2')")
+                #expect(try await Self.token(client).status == 200)
+                // The refusal has not used it up.
+                #expect(try await client.refresh(refresh).status == 200)
+            }
+        }
+    }
 }

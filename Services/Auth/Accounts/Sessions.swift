@@ -62,7 +62,7 @@ struct Sessions: Sendable {
             let session = Session(
                 id: id, user: record.user, client: client, tenant: tenant, station: station, scopes: scopes,
                 expires: expires)
-            let issued = try await self.issue(session, standing, scopes, format, mutation)
+            let issued = try await self.issue(session, standing, scopes, format, address, mutation)
             try await mutation.audit(session.entry("token.issue", address))
             return issued
         }
@@ -196,14 +196,19 @@ struct Sessions: Sendable {
         guard !scopes.all.isEmpty else { return .refused(reason: "no scope left", session) }
         _ = try await mutation.query(
             "UPDATE refresh_tokens SET used_at = now() WHERE session_id = \(session.id) AND used_at IS NULL")
-        let issued = try await self.issue(session, standing, scopes, format, mutation)
+        let issued = try await self.issue(session, standing, scopes, format, address, mutation)
         try await mutation.audit(session.entry("session.refresh", address))
         return .issued(issued)
     }
 
     private func issue(
-        _ session: Session, _ standing: Standing, _ scopes: Scopes, _ format: TokenFormat, _ mutation: Mutation
+        _ session: Session, _ standing: Standing, _ scopes: Scopes, _ format: TokenFormat, _ address: String,
+        _ mutation: Mutation
     ) async throws -> Issued {
+        if let client = session.client {
+            let bound = TokenBound(trail: self.trail)
+            try await bound.requireRoom(for: client, tenant: session.tenant, address: address, mutation)
+        }
         let (now, refresh) = (Timestamp.now, Secret(.refreshToken))
         let seconds = session.client == nil ? Self.signInSeconds : Self.clientSeconds
         let expires = min(now + .seconds(seconds), session.expires)

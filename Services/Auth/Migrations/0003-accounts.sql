@@ -116,6 +116,8 @@ UPDATE access_tokens SET subject = coalesce(client_id, id);
 ALTER TABLE access_tokens ALTER COLUMN subject SET NOT NULL;
 CREATE INDEX ON access_tokens (subject);
 CREATE INDEX ON access_tokens (session_id);
+-- How many of a client have not ended.
+CREATE INDEX ON access_tokens (client_id, expires_at);
 
 ALTER TABLE api_keys
     -- Addresses and networks that it may be used from, in CIDR form; NULL: all.
