@@ -41,7 +41,8 @@ struct AuthParts {
         self.users = Users(
             database: database, writer: writer, trail: self.trail, passwords: PasswordHasher(cost: config.passwordCost),
             limits: self.limits)
-        self.sessions = Sessions(database: database, writer: writer, keys: self.keys, trail: self.trail)
+        self.sessions = Sessions(
+            database: database, writer: writer, keys: self.keys, trail: self.trail, limits: self.limits)
         self.bootstrap = Bootstrap(
             writer: writer, keys: self.keys, ownerKey: config.ownerKey, ownerAccount: config.ownerAccount,
             users: self.users, logger: logger)
@@ -51,6 +52,8 @@ struct AuthParts {
     }
 
     func addRoutes(_ router: Router<APIContext>) {
+        // Covers what is added after it.
+        router.middlewares.add(RefusalNotes(trail: self.trail))
         TokensAPI(writer: self.writer, tokens: AccessTokens(keys: self.keys)).add(to: router)
         TicketsAPI(tickets: self.tickets).add(to: router)
         APIKeysAPI(database: self.database, writer: self.writer).add(to: router)
@@ -62,7 +65,7 @@ struct AuthParts {
         ).add(to: router)
         LoginAPI(users: self.users, sessions: self.sessions).add(to: router)
         UsersAPI(users: self.users).add(to: router)
-        ChannelsAPI(database: self.database, writer: self.writer, trail: self.trail).add(to: router)
+        ChannelsAPI(database: self.database, writer: self.writer).add(to: router)
         AuditAPI(database: self.database).add(to: router)
     }
 

@@ -61,9 +61,11 @@ import Testing
 
     @Test(
         arguments: [
-            ("a@b", true), ("Some.Body+tag@example.org", true), ("ö@example.org", true), ("owner@localhost", true),
+            ("a@b", true), ("Some.Body+tag@example.org", true), ("a_b%c'd@e", true), ("owner@localhost", true),
             ("", false), ("a", false), ("@b", false), ("a@", false), ("a@b@c", false), ("a b@c", false),
             ("a@b\n", false), ("a@b\u{0}", false), ("a@b\u{A0}", false), ("a@b\u{200B}", false),
+            // Postgres and Swift fold these differently.
+            ("\u{130}@example.org", false), ("ö@example.org", false), ("a@\u{212A}", false),
             (String(repeating: "a", count: 252) + "@b", true), (String(repeating: "a", count: 253) + "@b", false),
         ])
     func `an e-mail address is modest`(text: String, isValid: Bool) {

@@ -55,7 +55,11 @@ struct AccountRefusalTests {
                 "roles"
             ),
         ].map { Self.json("POST", all, $0.0, 400, $0.1) }
+        let many = (0...50).map { #"{"channel":"default","station":"s\#($0)","role":"dj"}"# }.joined(separator: ",")
         cases += [
+            Self.json("POST", all, #"{"email":"a@b","roles":[\#(many)]}"#, 400, "roles"),
+            Self.json("PUT", "\(one)/roles", #"{"roles":[\#(many)]}"#, 400, "roles"),
+            Self.json("POST", all, #"{"email":"\u0130@b"}"#, 400, "email"),
             Self.json("PATCH", one, #"{"id":"x"}"#, 400, "id"),
             Self.json("PATCH", one, #"{"password":"x"}"#, 400, "password"),
             Self.json("PATCH", one, #"{"roles":[]}"#, 400, "roles"),

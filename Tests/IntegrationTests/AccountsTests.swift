@@ -6,16 +6,16 @@ import Testing
 /// Users and channels over REST: who may see and change whom, and what ends when something is taken away.
 @Suite("Accounts", .enabled(if: Suite.isEnabled, Suite.reason), .serialized)
 struct AccountsTests {
-    private static let password = "a long enough secret"
+    static let password = "a long enough secret"
 
-    private static func role(_ channel: String, _ role: String, station: String? = nil) -> JSON {
+    static func role(_ channel: String, _ role: String, station: String? = nil) -> JSON {
         var object: [String: JSON] = ["channel": .string(channel), "role": .string(role)]
         if let station { object["station"] = .string(station) }
         return .object(object)
     }
 
     /// Makes a user as the owner, and returns their id.
-    private static func make(_ suite: Suite, _ email: String, _ roles: [JSON]) async throws -> String {
+    static func make(_ suite: Suite, _ email: String, _ roles: [JSON]) async throws -> String {
         let answer = try await suite.request(
             "POST", .auth, "/v1/auth/users",
             ["email": .string(email), "password": .string(Self.password), "roles": .array(roles)],
@@ -24,14 +24,14 @@ struct AccountsTests {
         return try #require(answer["id"]?.string)
     }
 
-    private static func channel(_ suite: Suite, _ id: String) async throws {
+    static func channel(_ suite: Suite, _ id: String) async throws {
         let answer = try await suite.request(
             "POST", .auth, "/v1/auth/channels", ["id": .string(id)], token: try suite.ownerKey)
         try #require(answer.status == 201, "\(answer.body)")
     }
 
     /// A sign-in's access token and refresh token.
-    private static func signIn(
+    static func signIn(
         _ suite: Suite, _ email: String, password: String = Self.password, station: String? = nil
     ) async throws -> (access: String, refresh: String) {
         let answer = try await LoginTests.logIn(suite, email, password, station: station)
@@ -39,7 +39,7 @@ struct AccountsTests {
         return (try #require(answer["access_token"]?.string), try #require(answer["refresh_token"]?.string))
     }
 
-    private static func status(_ suite: Suite, _ method: String, _ path: String, _ body: JSON? = nil, _ token: String)
+    static func status(_ suite: Suite, _ method: String, _ path: String, _ body: JSON? = nil, _ token: String)
         async throws -> Int
     {
         try await suite.request(method, .auth, path, body, token: token).status

@@ -7,7 +7,7 @@ import Testing
 /// The audit log: who did what and who was refused, to whom it is shown, and how long it is kept.
 @Suite("Audit", .enabled(if: Suite.isEnabled, Suite.reason), .serialized)
 struct AuditTests {
-    private static func entries(_ suite: Suite, _ query: String, token: String? = nil) async throws -> [JSON] {
+    static func entries(_ suite: Suite, _ query: String, token: String? = nil) async throws -> [JSON] {
         let answer = try await suite.request(
             "GET", .auth, "/v1/auth/audit?\(query)", token: try token ?? suite.ownerKey)
         try #require(answer.status == 200, "\(answer.body)")
@@ -39,9 +39,8 @@ struct AuditTests {
             #expect(
                 wrong.allSatisfy { $0["reason"] == "password" && $0["address"] == "127.0.0.1" && $0["actor"] == nil })
             #expect(wrong.reduce(0) { $0 + Int($1["count"]?.double ?? 0) } == 3 && wrong.count < 3)
-            let forbidden = try await Self.entries(suite, "outcome=refused&action=user.update")
-            #expect(
-                forbidden.count == 1 && forbidden[0]["actor"] == .string(id) && forbidden[0]["target"] == .string(id))
+            let forbidden = try await Self.entries(suite, "outcome=refused&action=request.refuse")
+            #expect(forbidden.count == 1 && forbidden[0]["actor"] == .string(id))
 
             let done = try await Self.entries(suite, "outcome=done&actor=\(id)")
             #expect(done.map { $0["action"] } == ["token.issue", "user.login"])
@@ -98,6 +97,90 @@ struct AuditTests {
             let reader = try await suite.token(scope: "radio:read")
             #expect(try await suite.request("GET", .auth, "/v1/auth/audit", token: reader).status == 403)
             #expect(try await suite.request("GET", .auth, "/v1/auth/audit").status == 401)
+        }
+    }
+
+    @Test func `whatever a credential may not do is written once, with who and where`() async throws {
+        try await LoginTests.with { suite in
+            let made = try await suite.request(
+                "POST", .auth, "/v1/tokens", ["type": "apikey", "tenant": "north", "scope": "radio:read"],
+                token: try suite.ownerKey)
+            let (key, id) = (try #require(made["token"]?.string), try #require(made["id"]?.string))
+            let refused: [(String, String, String, reason: String)] = [
+                ("POST", "/v1/tokens", "/v1/tokens", "auth:admin"),
+                ("DELETE", "/v1/tokens/x", "/v1/tokens/{id}", "keys:write"),
+                ("POST", "/v1/auth/keys", "/v1/auth/keys", "keys:write"),
+                ("DELETE", "/api/v1/auth/keys/x", "/api/v1/auth/keys/{id}", "keys:write"),
+                ("POST", "/v1/auth/keys/x/rotate", "/v1/auth/keys/{id}/rotate", "keys:write"),
+                ("POST", "/v1/oauth2/clients", "/v1/oauth2/clients", "keys:write"),
+                ("GET", "/v1/auth/signing-keys", "/v1/auth/signing-keys", "auth:admin"),
+                ("GET", "/v1/auth/audit", "/v1/auth/audit", "audit:read"),
+                ("GET", "/v1/auth/users", "/v1/auth/users", "users:read"),
+                ("PATCH", "/v1/auth/users/x", "/v1/auth/users/{id}", "users:write"),
+                ("POST", "/v1/auth/channels", "/v1/auth/channels", "auth:admin"),
+            ]
+            for (method, path, _, _) in refused {
+                let answer = try await suite.request(method, .auth, path, [:], token: key)
+                #expect(answer.status == 403, "\(method) \(path)")
+            }
+            let form = try await HTTPClient.request(
+                "POST", port: suite.port(.auth), path: "/oauth2/introspect",
+                headers: [("Content-Type", "application/x-www-form-urlencoded"), ("Authorization", "Bearer \(key)")],
+                body: Array("token=x".utf8))
+            #expect(form.status == 403)
+            let limited = try await suite.token(scope: "keys:write radio:read")
+            let excess = try await suite.request(
+                "POST", .auth, "/v1/auth/keys", ["name": "k", "scopes": ["radio:write"]], token: limited)
+            #expect(excess.status == 403)
+            let expected =
+                Set(refused.map { "\($0.0) \($0.2) \($0.reason)" }).union([
+                    "POST /oauth2/introspect keys:write", "POST /v1/auth/keys scopes",
+                ])
+            try await Suite.eventually("all are written", within: .seconds(10)) {
+                try await Self.entries(suite, "outcome=refused&limit=100").count == expected.count
+            }
+            let entries = try await Self.entries(suite, "outcome=refused&limit=100")
+            #expect(
+                Set(entries.map { "\($0["target"]?.string ?? "") \($0["reason"]?.string ?? "")" }) == expected)
+            #expect(entries.allSatisfy { $0["action"] == "request.refuse" && $0["count"] == 1 })
+            let ofKey = entries.filter { $0["credential"] == .string(id) }
+            #expect(ofKey.count == expected.count - 1)
+            #expect(ofKey.allSatisfy { $0["tenant"] == "north" && $0["address"] == "127.0.0.1" })
+            #expect(ofKey.allSatisfy { $0["actor"]?.string?.isEmpty == false })
+        }
+    }
+
+    @Test func `what one customer's network is refused is one entry, whichever address it came from`() async throws {
+        try await LoginTests.with(environment: ["HTTP_TRUSTED_PROXIES": "127.0.0.1"]) { suite in
+            for number in 1...6 {
+                let answer = try await suite.request(
+                    "GET", .auth, "/v1/auth/me", token: "xp_\(number)",
+                    headers: [("X-Forwarded-For", "2001:db8:1:2::\(number)")])
+                #expect(answer.status == 401)
+            }
+            // The owner's key is known before its address has to wait.
+            #expect(try await Self.entries(suite, "address=192.0.2.1").isEmpty)
+            // Who is put off does not fill the log with names of their own.
+            for number in 0..<24 {
+                let client = OAuth2TestClient(suite: suite, id: "client_\(number)", secret: "wrong")
+                let answer = try await client.send("/oauth2/token", [("grant_type", "client_credentials")])
+                #expect([401, 429].contains(answer.status))
+            }
+            try await Suite.eventually("the throttled are written", within: .seconds(10)) {
+                let entries = try await Self.entries(suite, "action=token.issue&outcome=refused&limit=100")
+                let throttled = entries.filter { $0["reason"] == "throttled" }
+                return !throttled.isEmpty && throttled.allSatisfy { $0["target"] == nil }
+            }
+            func counted(_ query: String) async throws -> Int {
+                let entries = try await Self.entries(suite, "action=credential.refuse&\(query)")
+                #expect(entries.allSatisfy { $0["address"] == "2001:db8:1:2::/64" })
+                return entries.reduce(0) { $0 + Int($1["count"]?.double ?? 0) }
+            }
+            try await Suite.eventually("the refusals are written", within: .seconds(10)) {
+                try await counted("address=2001:db8:1:2::/64") == 6
+            }
+            #expect(try await counted("address=2001:db8:1:2::99") == 6)
+            #expect(try await counted("address=2001:db8:1:3::1") == 0)
         }
     }
 

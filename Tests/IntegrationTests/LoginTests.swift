@@ -89,6 +89,79 @@ struct LoginTests {
         }
     }
 
+    @Test func `refresh tokens that nobody was given are soon not looked at, and a good one still is`() async throws {
+        try await Self.with { suite in
+            let good = try #require(
+                try await Self.logIn(suite, "owner@localhost", Self.password)["refresh_token"]?.string)
+            let client = try await OAuth2TestClient.make(suite, ["type": "public"])
+            func unknown(_ number: Int) -> String {
+                number.isMultiple(of: 2)
+                    ? "xprt_\(number)" : "xprt_" + String(repeating: "\(number)", count: 64).prefix(64)
+            }
+            for number in 0..<10 {
+                #expect(try await Self.refresh(suite, unknown(number)).status == 401)
+                let answer = try await client.refresh(unknown(number))
+                #expect(answer.status == 400 && answer["error"] == "invalid_grant")
+            }
+            let refused = try await Self.refresh(suite, unknown(0))
+            #expect(refused.status == 429 && refused.body == ["error": "rate_limited"])
+            #expect(refused.headers["retry-after"] == "1")
+            let told = try await client.refresh(unknown(1))
+            #expect(told.status == 429 && told["error"] == "temporarily_unavailable")
+            #expect(try await Self.refresh(suite, good).status == 200)
+            try await Suite.eventually("the refusals are written") {
+                let written = try await AuditTests.entries(suite, "action=session.refresh&outcome=refused")
+                return ["unknown": 20, "throttled": 2].allSatisfy { reason, count in
+                    let alike = written.filter { $0["reason"] == .string(reason) }
+                    return alike.reduce(0) { $0 + Int($1["count"]?.double ?? 0) } == count
+                }
+            }
+        }
+    }
+
+    @Test func `a refresh token that nobody was given does not wait for the writer`() async throws {
+        try await PostgresFixture.withDatabase { url in
+            try await Self.with(databaseURL: url) { suite in
+                func locks(granted: Bool) async throws -> Int {
+                    try await Suite.query(
+                        url,
+                        """
+                        SELECT 1 FROM pg_locks WHERE relation = 'auth.channels'::regclass AND granted = \(granted)
+                            AND mode IN ('AccessExclusiveLock', 'RowExclusiveLock')
+                        """
+                    ).count
+                }
+                async let holding = Suite.query(
+                    url, "DO $$ BEGIN LOCK TABLE auth.channels; PERFORM pg_sleep(5); END $$")
+                try await Suite.eventually("the table is locked") { try await locks(granted: true) == 1 }
+                async let made = suite.request(
+                    "POST", .auth, "/v1/auth/channels", ["id": "north"], token: try suite.ownerKey)
+                try await Suite.eventually("the writer waits") { try await locks(granted: false) == 1 }
+                let unknown = "xprt_" + String(repeating: "0", count: 64)
+                for token in ["xprt_", unknown] { #expect(try await Self.refresh(suite, token).status == 401) }
+                #expect(try await locks(granted: false) == 1)
+                _ = try await holding
+                #expect(try await made.status == 201)
+            }
+        }
+    }
+
+    @Test func `a session that ended is named for as long as a token that it made can live`() async throws {
+        try await PostgresFixture.withDatabase { url in
+            try await Self.with(databaseURL: url) { suite in
+                let signedIn = try await Self.logIn(suite, "owner@localhost", Self.password)
+                let token = try #require(signedIn["refresh_token"]?.string)
+                _ = try await Self.refresh(suite, token)
+                #expect(try await Self.refresh(suite, token).status == 401)
+                let rows = try await Suite.query(
+                    url,
+                    "SELECT forgotten_at > now() + interval '29 days' AS is_kept FROM revocations WHERE kind = 'session'"
+                )
+                #expect(try rows.map { try $0.decode("is_kept", as: Bool.self) } == [true])
+            }
+        }
+    }
+
     @Test func `of many who show a refresh token at once, at most one gets another`() async throws {
         try await Self.with { suite in
             let signedIn = try await Self.logIn(suite, "owner@localhost", Self.password)

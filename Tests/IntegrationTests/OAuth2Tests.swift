@@ -135,6 +135,20 @@ struct OAuth2Tests {
         }
     }
 
+    @Test func `somebody who may do different things in two channels is told so`() async throws {
+        try await LoginTests.with { suite in
+            try await AccountsTests.channel(suite, "north")
+            let (wide, narrow) = (AccountsTests.role("default", "manager"), AccountsTests.role("north", "viewer"))
+            _ = try await AccountsTests.make(suite, "a@x", [wide, narrow])
+            let client = try await OAuth2TestClient.make(suite, ["scope": "radio:read radio:write"])
+            let browser = OAuth2Browser(suite)
+            try await browser.signIn("a@x", AccountsTests.password)
+            let page = try await browser.get(client.request())
+            #expect(page.text.contains("<p class=\"quiet\">Of these, what you may do there yourself.</p>"))
+            #expect(!page.text.contains("&lt;"))
+        }
+    }
+
     // MARK: clients
 
     @Test func `clients are listed, shown, and revoked with all that came from them`() async throws {
@@ -161,6 +175,10 @@ struct OAuth2Tests {
             let held = [token, key, try #require(session["access_token"]?.string)]
             for credential in held { #expect(try await Self.reads(suite, credential) == 200) }
             let pending = try await Self.code(browser, client)
+            // Made with the owner's rights, but by the client.
+            let child = try await suite.request(
+                "POST", .auth, "/v1/oauth2/clients", ["name": "c", "scope": "keys:write"], token: held[2])
+            let childPath = "/v1/oauth2/clients/\(try #require(child["client_id"]?.string))"
 
             let path = "/v1/oauth2/clients/\(client.id)"
             #expect(try await suite.request("DELETE", .auth, path, token: owner).status == 204)
@@ -170,7 +188,8 @@ struct OAuth2Tests {
                 try await client.refresh(try #require(session["refresh_token"]?.string))["error"] == "invalid_client")
             #expect(try await browser.get(client.request()).status == 400)
             let revoked = try await suite.events(.auth, "auth.revoked", room: "", token: owner)
-            #expect(revoked.map { $0["kind"] } == ["client", "apikey"])
+            #expect(revoked.map { $0["kind"] } == ["client", "apikey", "client"])
+            #expect(try await suite.request("GET", .auth, childPath, token: owner)["revoked_at"]?.string != nil)
             #expect(try await suite.request("GET", .auth, path, token: owner)["revoked_at"]?.string != nil)
             #expect(try await suite.request("DELETE", .auth, path, token: owner).status == 404)
         }

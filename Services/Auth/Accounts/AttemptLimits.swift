@@ -83,6 +83,7 @@ final class AttemptLimits: Sendable {
         let bytes = withUnsafeBytes(of: parsed) { Array($0) }
         let isMapped = bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
         if isMapped { return bytes[12...].map { "\($0)" }.joined(separator: ".") }
-        return Hex.encode(bytes.prefix(8)) + "/64"
+        let groups = (0..<4).map { String(UInt16(bytes[2 * $0]) << 8 | UInt16(bytes[2 * $0 + 1]), radix: 16) }
+        return groups.joined(separator: ":") + "::/64"
     }
 }

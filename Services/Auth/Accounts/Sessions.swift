@@ -13,6 +13,7 @@ struct Sessions: Sendable {
     let writer: EventWriter
     let keys: SigningKeys
     let trail: AuditTrail
+    let limits: AttemptLimits
 
     struct Issued: Sendable {
         let accessToken: String
@@ -61,18 +62,20 @@ struct Sessions: Sendable {
             let session = Session(
                 id: id, user: record.user, client: client, tenant: tenant, station: station, scopes: scopes,
                 expires: expires)
-            let issued = try await self.issue(session, standing, scopes, format, mutation)
+            let issued = try await self.issue(session, standing, scopes, format, address, mutation)
             try await mutation.audit(session.entry("token.issue", address))
             return issued
         }
     }
 
     /// Exchanges a refresh token. Throws 400 (`invalid_grant`) for one that is unknown, used (then its session ends), of another client or
-    /// ended, or whose user is disabled; the new scopes are those of the session that the user still has.
+    /// ended, or whose user is disabled, and 429 with `Retry-After` for an unknown one from an address that showed many. The new scopes
+    /// are those of the session that the user still has.
     /// - Parameter scopes: fewer than the session's; `nil`: all. More is 400 (`invalid_scope`).
     func refresh(
         _ token: String, client: String?, scopes: Scopes? = nil, format: TokenFormat = .jwt, address: String
     ) async throws -> Issued {
+        try await self.requireKnown(token, address)
         let hash = Secret.hash(token)
         return try await self.exchange(scopes, format, address) { mutation in
             guard let (session, isUsed) = try await Session.find(token: hash, mutation), session.client == client else {
@@ -97,18 +100,6 @@ struct Sessions: Sendable {
         }
     }
 
-    /// Ends the session that a refresh token belongs to, and revokes its tokens. `false`: unknown, or of another client.
-    func revoke(refreshToken: String, client: String?) async throws -> Bool {
-        let hash = Secret.hash(refreshToken)
-        return try await self.writer.write { mutation in
-            guard let (session, _) = try await Session.find(token: hash, mutation), session.client == client else {
-                return false
-            }
-            try await self.revoke(session.id, reason: "revoked", mutation)
-            return true
-        }
-    }
-
     /// Ends a session and revokes its tokens.
     func revoke(_ session: String, reason: String, _ mutation: Mutation) async throws {
         let ended = try await mutation.query(
@@ -119,14 +110,15 @@ struct Sessions: Sendable {
         _ = try await mutation.query(
             "UPDATE access_tokens SET revoked_at = now() WHERE session_id = \(session) AND revoked_at IS NULL")
         let tenant = try row.decode("tenant", as: String.self)
-        let until = Timestamp.now + .seconds(Self.clientSeconds)
+        // `POST /v1/tokens` makes tokens of the same session that live longer than its own.
+        let until = Timestamp.now + .seconds(AccessTokens.lifetimeMax)
         try await mutation.revoke(CredentialRevoked(kind: .session, id: session, until: until), tenant: tenant)
         try await mutation.audit(
             AuditEntry(
                 "session.revoke", tenant: tenant, actor: try row.decode("user_id"), target: session, reason: reason))
     }
 
-    /// Removes those that nobody can refresh any longer. What they issued last has ended too.
+    /// Removes those that nobody can refresh any longer.
     static func forgetEnded(_ mutation: Mutation) async throws {
         _ = try await mutation.query(
             "DELETE FROM sessions WHERE expires_at < now() - interval '1 day' OR revoked_at < now() - interval '1 day'")
@@ -134,6 +126,37 @@ struct Sessions: Sendable {
     }
 
     // MARK: exchange
+
+    /// Keeps from the one writer what anybody can send.
+    private func requireKnown(_ token: String, _ address: String) async throws {
+        if Self.isRefreshToken(token) {
+            let rows = try await self.database.query(
+                "SELECT 1 FROM refresh_tokens WHERE hash = \(Secret.hash(token))")
+            if !rows.isEmpty { return }
+        }
+        if let seconds = self.limits.retryAfter(address) {
+            self.trail.note(AuditEntry("session.refresh", .refused, address: address, reason: "throttled"))
+            throw APIFailure(
+                .tooManyRequests, "Too many wrong credentials from this address", headers: [.retryAfter: "\(seconds)"])
+        }
+        self.limits.badCredential(from: address)
+        throw self.refusal("unknown", nil, address)
+    }
+
+    private static func isRefreshToken(_ text: String) -> Bool {
+        let prefix = Secret.Prefix.refreshToken.rawValue
+        let digits = text.utf8.dropFirst(prefix.utf8.count)
+        return text.hasPrefix(prefix) && digits.count == 64
+            && digits.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+    }
+
+    private func refusal(_ reason: String, _ session: Session?, _ address: String) -> APIFailure {
+        var entry = session?.entry("session.refresh", address) ?? AuditEntry("session.refresh", address: address)
+        entry.outcome = .refused
+        entry.reason = reason
+        self.trail.note(entry)
+        return APIFailure(.badRequest, code: "invalid_grant", "The refresh token is not valid")
+    }
 
     private enum Found {
         case session(Session)
@@ -160,12 +183,7 @@ struct Sessions: Sendable {
         switch outcome {
         case .issued(let issued): return issued
         case .excess: throw APIFailure(.badRequest, code: "invalid_scope", "The scope is more than the session has")
-        case .refused(let reason, let session):
-            var entry = session?.entry("session.refresh", address) ?? AuditEntry("session.refresh", address: address)
-            entry.outcome = .refused
-            entry.reason = reason
-            self.trail.note(entry)
-            throw APIFailure(.badRequest, code: "invalid_grant", "The refresh token is not valid")
+        case .refused(let reason, let session): throw self.refusal(reason, session, address)
         }
     }
 
@@ -178,14 +196,19 @@ struct Sessions: Sendable {
         guard !scopes.all.isEmpty else { return .refused(reason: "no scope left", session) }
         _ = try await mutation.query(
             "UPDATE refresh_tokens SET used_at = now() WHERE session_id = \(session.id) AND used_at IS NULL")
-        let issued = try await self.issue(session, standing, scopes, format, mutation)
+        let issued = try await self.issue(session, standing, scopes, format, address, mutation)
         try await mutation.audit(session.entry("session.refresh", address))
         return .issued(issued)
     }
 
     private func issue(
-        _ session: Session, _ standing: Standing, _ scopes: Scopes, _ format: TokenFormat, _ mutation: Mutation
+        _ session: Session, _ standing: Standing, _ scopes: Scopes, _ format: TokenFormat, _ address: String,
+        _ mutation: Mutation
     ) async throws -> Issued {
+        if let client = session.client {
+            let bound = TokenBound(trail: self.trail)
+            try await bound.requireRoom(for: client, tenant: session.tenant, address: address, mutation)
+        }
         let (now, refresh) = (Timestamp.now, Secret(.refreshToken))
         let seconds = session.client == nil ? Self.signInSeconds : Self.clientSeconds
         let expires = min(now + .seconds(seconds), session.expires)

@@ -4,7 +4,7 @@ import Events
 extension User {
     /// Ends everything that they hold, within the change that is the reason for it: sessions, tokens, codes and browsers' sign-ins.
     /// - Parameters:
-    ///   - keys: also the API keys that they made.
+    ///   - keys: also the API keys that they made, and the clients that get tokens in their own name.
     ///   - entry: what the audit log says of the reason.
     func endCredentials(keys: Bool, because entry: AuditEntry, _ mutation: Mutation) async throws {
         let tenant = self.tenants.first ?? Principal.defaultTenant
@@ -25,24 +25,46 @@ extension User {
         var ofKey = entry
         (ofKey.action, ofKey.reason) = ("key.revoke", entry.action)
         try await mutation.revokeKeys("subject = \(self.id)", audit: ofKey)
+        var ofClient = entry
+        (ofClient.action, ofClient.reason) = ("client.revoke", entry.action)
+        try await mutation.revokeClients(
+            "created_by = \(self.id) AND \(OAuth2Client.actsForItself)", audit: ofClient)
     }
 }
 
 extension User {
-    /// Revokes the API keys that they made when they could do more than now.
+    /// Revokes the API keys that they made, and the clients that get tokens in their own name, where these can do more than they may
+    /// now.
     func endExcessKeys(because entry: AuditEntry, _ mutation: Mutation) async throws {
-        let rows = try await mutation.query(
-            "SELECT id, tenant, scope, stations FROM api_keys WHERE subject = \(self.id) AND revoked_at IS NULL")
+        let keys = try self.excess(
+            try await mutation.query(
+                "SELECT id, tenant, scope, stations FROM api_keys WHERE subject = \(self.id) AND revoked_at IS NULL"))
+        if !keys.isEmpty {
+            var ofKey = entry
+            (ofKey.action, ofKey.reason) = ("key.revoke", entry.action)
+            try await mutation.revokeKeys("id = ANY (\(keys))", audit: ofKey)
+        }
+        let clients = try self.excess(
+            try await mutation.query(
+                """
+                SELECT id, tenant, scope, stations FROM oauth_clients
+                WHERE created_by = \(self.id) AND \(OAuth2Client.actsForItself) AND revoked_at IS NULL
+                """))
+        if !clients.isEmpty {
+            var ofClient = entry
+            (ofClient.action, ofClient.reason) = ("client.revoke", entry.action)
+            try await mutation.revokeClients("id = ANY (\(clients))", audit: ofClient)
+        }
+    }
+
+    /// The ids of what can do more than they may.
+    private func excess(_ rows: [Row]) throws -> [String] {
         let excess = try rows.filter { row in
             let scopes = Scopes(claim: try row.decode("scope"))
             return !self.covers(
                 scopes, tenant: try row.decode("tenant"), stations: try row.decode("stations", as: [String]?.self))
         }
-        guard !excess.isEmpty else { return }
-        let ids = try excess.map { row throws(DatabaseError) in try row.decode("id", as: String.self) }
-        var ofKey = entry
-        (ofKey.action, ofKey.reason) = ("key.revoke", entry.action)
-        try await mutation.revokeKeys("id = ANY (\(ids))", audit: ofKey)
+        return try excess.map { row throws(DatabaseError) in try row.decode("id", as: String.self) }
     }
 
     /// Whether they may do all that, at all these stations (`nil`: at all there are).

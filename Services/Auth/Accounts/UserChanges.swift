@@ -108,6 +108,7 @@ struct UserChanges {
             throw self.forbidden("The user has a role that is more than the asker has", "roles")
         }
         try await self.replace(before, by: roles, of: id, mutation)
+        try self.requireRoom(for: roles, beside: Set(old.user.memberships).subtracting(before))
         let new = try await self.reread(id, mutation)
         let entry = self.note(old.user, "user.update", "roles")
         // Whoever was given less than they had begins anew.
@@ -141,6 +142,15 @@ struct UserChanges {
     private func checkOwner(_ draft: UserDraft) throws(APIFailure) {
         guard draft.isOwner == nil || self.authority.isAdmin else {
             throw self.forbidden("Ownership needs the scope auth:admin", "owner")
+        }
+    }
+
+    /// Throws 400 where the roles and those that stay are more than a user may have in a channel.
+    private func requireRoom(for roles: [Membership], beside others: Set<Membership>) throws(APIFailure) {
+        let all = Dictionary(grouping: roles + others, by: \.tenant)
+        guard all.values.allSatisfy({ $0.count <= UserDraft.rolesMax }) else {
+            throw APIFailure(
+                .badRequest, "A user has at most \(UserDraft.rolesMax) roles in a channel", details: ["field": "roles"])
         }
     }
 

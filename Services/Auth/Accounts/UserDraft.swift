@@ -12,7 +12,8 @@ struct UserDraft: Sendable {
     var isOwner: Bool?
     var isDisabled: Bool?
 
-    private static let rolesMax = 100
+    /// A token names the stations of all of them in its channel, and has to fit where tokens are sent.
+    static let rolesMax = 50
 
     static func new(_ object: [String: JSON]) throws(APIFailure) -> UserDraft {
         let members = Members(object, nullIsAbsent: false)

@@ -43,7 +43,13 @@ struct UsersAPI {
         }
     }
 
-    private struct Me: Encodable {
+    /// What a user's programs see of them.
+    private struct Named: Encodable {
+        let id: String
+        let name: String
+    }
+
+    private struct Me<Shown: Encodable>: Encodable {
         let subject: String
         let name: String
         let tenant: String
@@ -53,31 +59,31 @@ struct UsersAPI {
         let credential: String
         let expires_at: String?
         /// Missing where the credential is nobody's in particular.
-        let user: Listed?
+        let user: Shown?
+
+        init(_ principal: Principal, _ user: Shown?) {
+            self.subject = principal.subject
+            self.name = principal.name
+            self.tenant = principal.tenant
+            self.scopes = principal.scopes.all.map(\.name).sorted()
+            self.stations = principal.stations?.sorted()
+            self.roles = principal.roles
+            self.credential = principal.credential.rawValue
+            self.expires_at = principal.expires?.iso8601
+            self.user = user
+        }
     }
 
     func add(to router: Router<APIContext>) {
         router.get("/v1/auth/me") { _, context in try await self.showSelf(context) }
         router.get(Self.path) { request, context in try await self.list(request, context) }
         router.get(Self.one) { _, context in try await self.show(context) }
-        router.post(Self.path) { request, context in
-            try await self.users.trail.watching("user.create", context) { try await self.create(request, context) }
-        }
-        router.patch(Self.one) { request, context in
-            try await self.users.trail.watching("user.update", context) { try await self.update(request, context) }
-        }
-        router.delete(Self.one) { _, context in
-            try await self.users.trail.watching("user.delete", context) { try await self.delete(context) }
-        }
-        router.put("/v1/auth/users/:id/password") { request, context in
-            try await self.users.trail.watching("user.update", context) { try await self.setPassword(request, context) }
-        }
-        router.put("/v1/auth/users/:id/roles") { request, context in
-            try await self.users.trail.watching("user.update", context) { try await self.setRoles(request, context) }
-        }
-        router.post("/v1/auth/users/:id/revoke") { _, context in
-            try await self.users.trail.watching("user.revoke", context) { try await self.signOut(context) }
-        }
+        router.post(Self.path) { request, context in try await self.create(request, context) }
+        router.patch(Self.one) { request, context in try await self.update(request, context) }
+        router.delete(Self.one) { _, context in try await self.delete(context) }
+        router.put("/v1/auth/users/:id/password") { request, context in try await self.setPassword(request, context) }
+        router.put("/v1/auth/users/:id/roles") { request, context in try await self.setRoles(request, context) }
+        router.post("/v1/auth/users/:id/revoke") { _, context in try await self.signOut(context) }
     }
 
     // MARK: reading
@@ -85,13 +91,10 @@ struct UsersAPI {
     private func showSelf(_ context: APIContext) async throws -> Response {
         let principal = try context.requirePrincipal()
         let record = try await self.users.record(principal.subject)
-        return Response.json(
-            Me(
-                subject: principal.subject, name: principal.name, tenant: principal.tenant,
-                scopes: principal.scopes.all.map(\.name).sorted(), stations: principal.stations?.sorted(),
-                roles: principal.roles, credential: principal.credential.rawValue,
-                expires_at: principal.expires?.iso8601,
-                user: record.map { Listed($0, roles: $0.user.memberships) }))
+        guard principal.isSignIn else {
+            return Response.json(Me(principal, record.map { Named(id: $0.user.id, name: $0.user.name) }))
+        }
+        return Response.json(Me(principal, record.map { Listed($0, roles: $0.user.memberships) }))
     }
 
     private func list(_ request: Request, _ context: APIContext) async throws -> Response {
@@ -212,7 +215,7 @@ struct UsersAPI {
 
     private func signOut(_ context: APIContext) async throws -> Response {
         let (asker, id) = (try context.requirePrincipal(), try context.requireName("id"))
-        let isSelf = asker.subject == id
+        let isSelf = asker.subject == id && asker.isSignIn
         let changes = isSelf ? Self.own(asker, context) : try Self.changes(context)
         try await self.users.writer.write(for: try context.requirePrincipal()) { mutation in
             let record = isSelf ? try await UserRecord.find(id, mutation) : try await changes.managed(id, mutation)
@@ -231,4 +234,9 @@ struct UsersAPI {
     private static func own(_ asker: Principal, _ context: APIContext) -> UserChanges {
         UserChanges(authority: UserAuthority(asker), entry: AuditEntry("user.update", by: context))
     }
+}
+
+extension Principal {
+    /// Whether it is somebody who signed in with their password, not a key or a client that acts for them.
+    fileprivate var isSignIn: Bool { self.session != nil && self.client == nil && self.credential != .apiKey }
 }

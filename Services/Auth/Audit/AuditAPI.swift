@@ -57,6 +57,8 @@ struct AuditAPI {
         let tenant = try Self.tenant(query, asker)
         let (action, actor) = (try Self.text(query, "action"), try Self.text(query, "actor"))
         let (target, address) = (try Self.text(query, "target"), try Self.text(query, "address"))
+        // Refusals have the network.
+        let addresses = address.map { [$0, AttemptLimits.network(of: $0)] }
         let outcome = try Self.text(query, "outcome")
         guard outcome.map({ AuditEntry.Outcome(rawValue: $0) != nil }) ?? true else {
             throw Self.invalid("outcome", "must be done or refused")
@@ -67,7 +69,7 @@ struct AuditAPI {
             SELECT id, time, action, outcome, tenant, actor, credential, address, target, reason, count FROM audit
             WHERE (\(tenant)::text IS NULL OR tenant = \(tenant)) AND (\(action)::text IS NULL OR action = \(action))
                 AND (\(outcome)::text IS NULL OR outcome = \(outcome)) AND (\(actor)::text IS NULL OR actor = \(actor))
-                AND (\(target)::text IS NULL OR target = \(target)) AND (\(address)::text IS NULL OR address = \(address))
+                AND (\(target)::text IS NULL OR target = \(target)) AND (\(addresses)::text[] IS NULL OR address = ANY (\(addresses)::text[]))
                 AND (\(since)::timestamptz IS NULL OR time >= \(since)) AND (\(until)::timestamptz IS NULL OR time < \(until))
                 AND (\(page.cursor)::text IS NULL OR id < \(page.cursor))
             ORDER BY id DESC LIMIT \(page.limit + 1)

@@ -1,16 +1,13 @@
-import Access
 import Database
 import Events
-import HTTPTypes
-import Hummingbird
 import Metrics
 import NIOConcurrencyHelpers
-import ServiceKit
 import ServiceLifecycle
 
 /// Refusals on their way to the audit log: alike ones are added up, and written once a second.
 ///
-/// While the database is away they wait, up to a bound; those beyond are counted as lost.
+/// While the database is away they wait, up to a bound; those beyond are counted as lost. An address of version 6 counts as its network,
+/// as it does for who has to wait: a customer has 2^64 of them, and would have as many entries.
 final class AuditTrail: Service {
     private struct Tally {
         var count: Int
@@ -28,22 +25,10 @@ final class AuditTrail: Service {
     init(writer: EventWriter) { self.writer = writer }
 
     /// Notes a refusal, on any thread.
-    func note(_ entry: AuditEntry, count: Int = 1) { self.keep([entry: Tally(count: count, last: .now)]) }
-
-    /// Notes when the sender of a request is refused what they may not do.
-    func watching<Value>(
-        _ action: String, _ context: APIContext, _ body: () async throws -> Value
-    ) async throws -> Value {
-        do {
-            return try await body()
-        } catch let failure as APIFailure where failure.status == .forbidden {
-            // Only what can be an id: the path is the sender's.
-            let target = context.parameters.get("id").flatMap { Grant.isName($0) ? $0 : nil }
-            var entry = AuditEntry(action, by: context, target: target, reason: "forbidden")
-            entry.outcome = .refused
-            self.note(entry)
-            throw failure
-        }
+    func note(_ entry: AuditEntry, count: Int = 1) {
+        var entry = entry
+        entry.address = entry.address.map(AttemptLimits.network)
+        self.keep([entry: Tally(count: count, last: .now)])
     }
 
     /// Notes what a process refused without asking us.

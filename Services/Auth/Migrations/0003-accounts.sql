@@ -72,8 +72,9 @@ ALTER TABLE oauth_clients
     ADD COLUMN grants text[] NOT NULL DEFAULT '{client_credentials}',
     -- opaque or jwt
     ADD COLUMN token_format text NOT NULL DEFAULT 'opaque',
-    -- The subject of whoever made it.
-    ADD COLUMN created_by text;
+    -- The subject of whoever made it, and the client that it was made with.
+    ADD COLUMN created_by text,
+    ADD COLUMN client_id text;
 
 CREATE TABLE authorization_codes (
     hash text PRIMARY KEY,
@@ -115,6 +116,8 @@ UPDATE access_tokens SET subject = coalesce(client_id, id);
 ALTER TABLE access_tokens ALTER COLUMN subject SET NOT NULL;
 CREATE INDEX ON access_tokens (subject);
 CREATE INDEX ON access_tokens (session_id);
+-- How many of a client have not ended.
+CREATE INDEX ON access_tokens (client_id, expires_at);
 
 ALTER TABLE api_keys
     -- Addresses and networks that it may be used from, in CIDR form; NULL: all.

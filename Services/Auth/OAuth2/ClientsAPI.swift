@@ -21,10 +21,13 @@ struct ClientsAPI {
         let grants: [GrantType]
         let redirect_uris: [String]
         let token_format: AccessTokens.Format
+        let created_by: String?
         let created_at: String
         let revoked_at: String?
 
-        init(_ client: OAuth2Client, secret: String? = nil, created: Timestamp, revoked: Timestamp? = nil) {
+        init(
+            _ client: OAuth2Client, secret: String? = nil, maker: String?, created: Timestamp, revoked: Timestamp? = nil
+        ) {
             self.client_id = client.id
             self.client_secret = secret
             self.name = client.name
@@ -35,13 +38,15 @@ struct ClientsAPI {
             self.grants = GrantType.allCases.filter(client.grants.contains)
             self.redirect_uris = client.redirectURIs
             self.token_format = client.format
+            self.created_by = maker
             self.created_at = created.iso8601
             self.revoked_at = revoked?.iso8601
         }
 
         init(_ row: Row) throws(DatabaseError) {
             self.init(
-                try OAuth2Client(row), created: try row.decode("created_at"), revoked: try row.decode("revoked_at"))
+                try OAuth2Client(row), maker: try row.decode("created_by"), created: try row.decode("created_at"),
+                revoked: try row.decode("revoked_at"))
         }
     }
 
@@ -63,14 +68,14 @@ struct ClientsAPI {
             _ = try await mutation.query(
                 """
                 INSERT INTO oauth_clients (id, secret_hash, name, tenant, scope, stations, redirect_uris, grants, token_format,
-                                           created_by)
+                                           created_by, client_id)
                 VALUES (\(client.id), \(client.secretHash), \(client.name), \(client.tenant), \(client.scopes.claim),
                         \(client.stations?.sorted()), \(client.redirectURIs), \(client.grants.map(\.rawValue).sorted()),
-                        \(client.format.rawValue), \(asker.subject))
+                        \(client.format.rawValue), \(asker.subject), \(asker.client))
                 """)
             try await mutation.audit(entry)
         }
-        return Response.secret(Shown(client, secret: secret?.text, created: .now))
+        return Response.secret(Shown(client, secret: secret?.text, maker: asker.subject, created: .now))
     }
 
     private func list(_ request: Request, _ context: APIContext) async throws -> Response {
@@ -115,17 +120,29 @@ struct ClientsAPI {
 }
 
 extension Mutation {
-    /// Revokes a client and all that came from it: sessions, access tokens, codes, and the API keys that it made. `false`: there is
-    /// none with that id that is valid and within the asker's authority.
+    /// Revokes a client and all that came from it. `false`: there is none with that id that is valid and within the asker's authority.
     func revokeClient(_ id: String, by authority: Authority, audit entry: AuditEntry) async throws -> Bool {
+        try await self.revokeClients("id = \(id) AND \(authority.covers)", audit: entry) == 1
+    }
+
+    /// Revokes the valid clients that a condition on `oauth_clients` names, and all that came from them: sessions, access tokens, codes,
+    /// the API keys that they made, and the clients that they made. Returns how many the condition named.
+    @discardableResult
+    func revokeClients(_ condition: Query, audit entry: AuditEntry) async throws -> Int {
         let rows = try await self.query(
             """
-            UPDATE oauth_clients SET revoked_at = now()
-            WHERE id = \(id) AND revoked_at IS NULL AND \(authority.covers) RETURNING tenant
+            UPDATE oauth_clients SET revoked_at = now() WHERE revoked_at IS NULL AND (\(condition)) RETURNING id, tenant
             """)
-        guard let row = rows.first else { return false }
-        var entry = entry
-        entry.tenant = try row.decode("tenant", as: String.self)
+        for row in rows {
+            var entry = entry
+            let id = try row.decode("id", as: String.self)
+            (entry.target, entry.tenant) = (id, try row.decode("tenant", as: String.self))
+            try await self.endClient(id, entry)
+        }
+        return rows.count
+    }
+
+    private func endClient(_ id: String, _ entry: AuditEntry) async throws {
         // Nothing is issued to it from now on, so this can be forgotten once its last token has ended.
         let until = Timestamp.now + .seconds(AccessTokens.lifetimeMax)
         try await self.revoke(
@@ -135,7 +152,10 @@ extension Mutation {
         var keys = entry
         (keys.action, keys.reason) = ("key.revoke", "client \(id)")
         try await self.revokeKeys("client_id = \(id) OR subject = \(id)", audit: keys)
-        return true
+        var clients = entry
+        clients.reason = "client \(id)"
+        try await self.revokeClients(
+            "(client_id = \(id) OR created_by = \(id)) AND \(OAuth2Client.actsForItself)", audit: clients)
     }
 
     /// The one revocation of the client ends all of these wherever they are shown; here they are marked, and written down.

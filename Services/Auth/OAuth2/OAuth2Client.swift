@@ -26,7 +26,12 @@ struct OAuth2Client: Sendable {
     var kind: Kind { self.secretHash == nil ? .public : .confidential }
 
     static let columns: Query =
-        "id, name, tenant, scope, stations, grants, redirect_uris, token_format, secret_hash, created_at, revoked_at"
+        """
+        id, name, tenant, scope, stations, grants, redirect_uris, token_format, secret_hash, created_by, created_at, revoked_at
+        """
+
+    /// A condition on `oauth_clients`: it gets tokens by the word of its maker alone. Those of the others are their users' to give.
+    static let actsForItself: Query = "'client_credentials' = ANY (grants)"
 
     /// Reads a row with these columns.
     init(_ row: Row) throws(DatabaseError) {
@@ -83,21 +88,21 @@ struct OAuth2Clients: Sendable {
     func authenticate(_ proof: ClientProof, address: String) async throws -> OAuth2Client {
         let hash = Secret.hash("\(proof.id) \(proof.secret ?? "")")
         if !self.usage.isFamiliar(hash), let seconds = self.limits.retryAfter(address) {
-            self.refuse(proof, address, "throttled")
+            // Without the id, which is not looked at: it would be another entry each time.
+            self.refuse(nil, address, "throttled")
             throw APIFailure(
                 .tooManyRequests, "Too many failed attempts", headers: [.retryAfter: "\(seconds)"])
         }
         guard let client = try await self.client(proof.id), Self.isProven(client, proof) else {
             self.limits.badCredential(from: address)
-            self.refuse(proof, address, "invalid_client")
+            self.refuse(Grant.isName(proof.id) ? proof.id : nil, address, "invalid_client")
             throw ClientProof.invalidClient
         }
         self.usage.greet(hash)
         return client
     }
 
-    private func refuse(_ proof: ClientProof, _ address: String, _ reason: String) {
-        let id = Grant.isName(proof.id) ? proof.id : nil
+    private func refuse(_ id: String?, _ address: String, _ reason: String) {
         self.trail.note(AuditEntry("token.issue", .refused, address: address, target: id, reason: reason))
     }
 

@@ -58,12 +58,14 @@ struct TokenEndpoint {
         let entry = AuditEntry(
             "token.issue", tenant: client.tenant, actor: client.id, address: context.clientAddress,
             target: principal.credentialID, reason: "client_credentials")
-        let (issued, tokens) = (principal, self.tokens)
+        let (issued, tokens, address) = (principal, self.tokens, context.clientAddress)
+        let bound = TokenBound(trail: self.clients.trail)
         let token = try await self.writer.write { mutation in
             // A client that is revoked meanwhile gets nothing.
             let rows = try await mutation.query(
                 "SELECT 1 FROM oauth_clients WHERE id = \(client.id) AND revoked_at IS NULL")
             guard !rows.isEmpty else { throw ClientProof.invalidClient }
+            try await bound.requireRoom(for: client.id, tenant: client.tenant, address: address, mutation)
             try await mutation.audit(entry)
             return try await tokens.issue(issued, as: client.format, mutation)
         }

@@ -65,10 +65,11 @@ struct ConsentPage {
         let all = self.places.reduce(into: Set<Scope>()) { $0.formUnion($1.scopes.all) }
         let items = HTML(all.sorted { $0.name < $1.name }.map { "<li>\(ScopeWords.words(for: $0))</li>\n" })
         let isSame = self.places.allSatisfy { $0.scopes.all == all }
+        let hint: HTML = isSame ? "" : "<p class=\"quiet\">Of these, what you may do there yourself.</p>"
         return """
             <ul>
             \(items)</ul>
-            \(isSame ? "" : "<p class=\"quiet\">Of these, what you may do there yourself.</p>")
+            \(hint)
             """
     }
 }
