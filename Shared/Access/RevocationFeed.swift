@@ -12,8 +12,14 @@ final class RevocationFeed: Sendable {
         var list: RevocationList
         /// The number of the last one that auth gave when asked.
         var last: Int64
+        /// Whether everything was told once, to this process or to the one whose cache it took over.
+        var isComplete: Bool
         var listener: Listener?
         var isAsking = false
+        /// Who came while auth was being asked.
+        var waiting: [CheckedContinuation<Bool?, Never>] = []
+        /// When it was last asked for everything in vain.
+        var failed: ContinuousClock.Instant?
         /// Grows with every change.
         var version = 0
     }
@@ -26,14 +32,17 @@ final class RevocationFeed: Sendable {
     private static let timeout = Duration.seconds(3)
     /// Pages of one asking: far more than there can be.
     private static let pagesMax = 1000
+    /// How long nobody asks again because of a credential.
+    private static let failureAge = Duration.milliseconds(250)
 
-    /// - Parameters:
-    ///   - revocations: known from before.
-    ///   - last: the number to ask after.
-    init(_ revocations: [CredentialRevoked], last: Int64, commands: CommandClient, logger: Logger) {
+    /// - Parameter restored: what is known from before, complete as of then.
+    init(_ restored: AccessCache.Content? = nil, commands: CommandClient, logger: Logger) {
         self.commands = commands
         self.logger = logger
-        self.state = NIOLockedValueBox(State(list: RevocationList(revocations), last: last))
+        self.state = NIOLockedValueBox(
+            State(
+                list: RevocationList(restored?.revocations ?? []), last: restored?.last ?? 0,
+                isComplete: restored != nil))
     }
 
     func concerns(_ principal: Principal) -> Bool { self.state.withLockedValue { $0.list.concerns(principal) } }
@@ -58,17 +67,70 @@ final class RevocationFeed: Sendable {
         if !fresh.isEmpty { listener?(fresh) }
     }
 
-    /// Asks auth for what came after the last answer. `false`: auth did not answer.
+    /// Whether everything was told once: before, that nothing is known of a credential says nothing about it.
+    var isComplete: Bool { self.state.withLockedValue { $0.isComplete } }
+
+    /// Makes it complete, by asking auth, if it is not. `false`: that could not be done.
+    func complete() async -> Bool {
+        let (isComplete, hasFailed) = self.state.withLockedValue { state in
+            (state.isComplete, state.failed.map { ContinuousClock.now - $0 < Self.failureAge } ?? false)
+        }
+        if isComplete { return true }
+        if !hasFailed { _ = await self.poll() }
+        return self.isComplete
+    }
+
+    /// Asks auth for what came after the last answer, or waits for whoever does. `false`: auth did not answer.
     func poll() async -> Bool {
-        let isFirst = self.state.withLockedValue { state in
+        while !Task.isCancelled {
+            guard self.begin() else {
+                // Whoever asked may have gone: then one of those who waited asks.
+                guard let isAnswered = await self.join() else { continue }
+                return isAnswered
+            }
+            let isAnswered = await self.ask()
+            let isAbandoned = !isAnswered && Task.isCancelled
+            let waiting = self.state.withLockedValue { state in
+                if !state.isComplete, !isAbandoned { state.failed = .now }
+                state.isAsking = false
+                defer { state.waiting = [] }
+                return state.waiting
+            }
+            for continuation in waiting { continuation.resume(returning: isAbandoned ? nil : isAnswered) }
+            return isAnswered
+        }
+        return false
+    }
+
+    /// `false`: auth is being asked.
+    private func begin() -> Bool {
+        self.state.withLockedValue { state in
             defer { state.isAsking = true }
             return !state.isAsking
         }
-        guard isFirst else { return true }
-        defer { self.state.withLockedValue { $0.isAsking = false } }
+    }
+
+    /// `nil`: nobody is asking any longer, and there is no answer.
+    private func join() async -> Bool? {
+        await withCheckedContinuation { continuation in
+            let isUnderWay = self.state.withLockedValue { state in
+                if state.isAsking { state.waiting.append(continuation) }
+                return state.isAsking
+            }
+            if !isUnderWay { continuation.resume(returning: nil) }
+        }
+    }
+
+    private func ask() async -> Bool {
         do throws(CommandFailure) {
-            var pages = 1
-            while try await !self.askForPage(), pages < Self.pagesMax { pages += 1 }
+            for _ in 0..<Self.pagesMax where try await self.askForPage() {
+                self.state.withLockedValue { state in
+                    guard !state.isComplete else { return }
+                    state.isComplete = true
+                    state.version += 1
+                }
+                break
+            }
             self.dropEnded()
             return true
         } catch {

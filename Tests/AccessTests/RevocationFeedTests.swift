@@ -12,7 +12,7 @@ import Testing
     private let told = NIOLockedValueBox<[CredentialRevoked]>([])
 
     private func feed(_ client: CommandClient) -> RevocationFeed {
-        let feed = RevocationFeed([], last: 0, commands: client, logger: quiet)
+        let feed = RevocationFeed(commands: client, logger: quiet)
         feed.listen { more in self.told.withLockedValue { $0 += more } }
         return feed
     }
@@ -72,6 +72,53 @@ import Testing
             self.auth.state.withLockedValue { $0.isDeaf = false }
             #expect(await feed.poll())
             #expect(self.ids.count == 4)
+        }
+    }
+
+    @Test func `before everything that was revoked was told no token is good, and afterwards auth may go`() async throws
+    {
+        let client = self.auth.client()
+        let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
+        let (good, revoked) = (try await self.auth.token(id: "good"), try await self.auth.token(id: "token-0"))
+        let forged = try await FakeAuth().token()
+        self.revoke(0..<1)
+        self.auth.state.withLockedValue { $0.isDeaf = true }
+        try await with(client) {
+            try await with(self.auth.server()) {
+                await self.auth.contact(client)
+                // Keys come from auth's memory, revocations from its database.
+                for token in [good, revoked] {
+                    #expect(await accessError { try await verifier.verify(token, remoteAddress: nil) } == .unavailable)
+                }
+                #expect(self.auth.state.withLockedValue { $0.fetches } > 1)
+                #expect(!verifier.hasKeys)
+                let error = await accessError { try await verifier.verify(forged, remoteAddress: nil) }
+                #expect(error == .invalid("signature"))
+                self.auth.state.withLockedValue { $0.isDeaf = false }
+                try await haveKeys(verifier, self.auth)
+            }
+            #expect(try await verifier.verify(good, remoteAddress: nil).credentialID == "good")
+            #expect(await accessError { try await verifier.verify(revoked, remoteAddress: nil) } == .invalid("revoked"))
+        }
+    }
+
+    @Test func `who comes with the first tokens shares the question for what was revoked, page by page`() async throws {
+        let client = self.auth.client()
+        let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
+        let (good, revoked) = (try await self.auth.token(id: "good"), try await self.auth.token(id: "token-34"))
+        self.auth.state.withLockedValue { $0.pageSize = 10 }
+        self.revoke(0..<35)
+        try await with(client, self.auth.server()) {
+            await self.auth.contact(client)
+            await withTaskGroup(of: (String, AccessError?).self) { group in
+                for token in Array(repeating: [good, revoked], count: 50).joined() {
+                    group.addTask {
+                        (token, await accessError { try await verifier.verify(token, remoteAddress: nil) })
+                    }
+                }
+                for await (token, error) in group { #expect(error == (token == good ? nil : .invalid("revoked"))) }
+            }
+            #expect(self.auth.state.withLockedValue { $0.polls } == [0, 10, 20, 30])
         }
     }
 
