@@ -155,7 +155,8 @@ let package = Package(
                 locks, logging,
             ]),
         tests(
-            "Gateway", ["Access", "Bus", "Gateway", "Dialects", "Events", "TestSupport", "WebSockets", locks, logging]),
+            "Gateway",
+            ["Access", "Bus", "Gateway", "Dialects", "Events", "TestSupport", "Threads", "WebSockets", locks, logging]),
         tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),

@@ -20,7 +20,7 @@ final class Client: Identifiable {
     /// Who it is, as far as a subscription has told.
     var principal: Principal?
     /// Everybody whose credential was verified on this connection: one revoked ends it.
-    private(set) var verified: Set<Principal> = []
+    private(set) var verified = VerifiedPrincipals()
     var limiter: RateLimiter?
     var keys: Set<FilterKey> = []
     var seats: [Seat] = []
@@ -48,12 +48,12 @@ final class Client: Identifiable {
         self.profile = dialect.profile
         self.request = arrival.request
         self.principal = arrival.principal
-        self.verified = arrival.principal.map { [$0] } ?? []
         self.session = dialect.makeSession(arrival.request, principal: arrival.principal)
         self.limiter = dialect.profile.messageRate.map { RateLimiter($0, at: .now) }
     }
 
-    func note(_ principal: Principal) { self.verified.insert(principal) }
+    /// `false`: it has shown too many credentials.
+    func note(_ principal: Principal) -> Bool { self.verified.note(principal, at: .now) }
 
     var description: ClientDescription {
         ClientDescription(

@@ -271,9 +271,12 @@ final class EdgeHandler: LoopHandler {
 
     // MARK: credentials
 
-    /// Notes whom the connection is of. `false`: it was revoked since it was verified, and the connection ends.
+    /// Notes whom the connection is of. `false`: it was revoked since it was verified, or is one too many, and the connection ends.
     private func admit(_ principal: Principal, on client: Client) -> Bool {
-        client.note(principal)
+        guard client.note(principal) else {
+            client.connection.close(code: 1008, reason: "too many credentials")
+            return false
+        }
         guard self.isRevoked(principal) else { return true }
         self.closeRevoked(client)
         return false

@@ -15,7 +15,14 @@ final class SeatLeases: Service {
         /// Whether auth may believe that we hold something.
         var mayHaveLeases = false
         var isReporting = false
+        /// Counts the reports that began.
+        var reports = 0
         var waiting: [CheckedContinuation<Void, Never>] = []
+
+        mutating func letGo(of seat: Seat) {
+            let taken = self.held[seat.owner, default: 1] - 1
+            self.held[seat.owner] = taken > 0 ? taken : nil
+        }
     }
 
     private let holder: String
@@ -44,19 +51,21 @@ final class SeatLeases: Service {
     func take(_ seat: Seat) async -> Bool {
         // What was given back here counts at once, not only when it is reported in its turn.
         if self.state.withLockedValue({ $0.freed.contains(seat.owner) }) { await self.report() }
-        if let isTaken = await self.ask(for: seat) {
-            guard !isTaken else { return self.keep(seat) }
-            // `try?`: a cancelled sleep means that nobody wants the seat any longer.
-            guard (try? await Task.sleep(for: Self.secondTry)) != nil else { return false }
-            if let isTaken = await self.ask(for: seat) { return isTaken && self.keep(seat) }
+        guard let isTaken = await self.ask(for: seat) else { return self.takeUnshared(seat) }
+        if isTaken { return true }
+        // `try?`: a cancelled sleep means that nobody wants the seat any longer.
+        guard (try? await Task.sleep(for: Self.secondTry)) != nil else { return false }
+        guard let isTaken = await self.ask(for: seat) else {
+            // Auth has said no, and that it is silent now does not make it a yes.
+            self.takeBack(seat)
+            return false
         }
-        return self.takeUnshared(seat)
+        return isTaken
     }
 
     func giveBack(_ seat: Seat) {
         self.state.withLockedValue { state in
-            let taken = state.held[seat.owner, default: 1] - 1
-            state.held[seat.owner] = taken > 0 ? taken : nil
+            state.letGo(of: seat)
             state.freed.insert(seat.owner)
         }
         self.release.yield()
@@ -84,27 +93,31 @@ final class SeatLeases: Service {
         }
     }
 
-    /// `nil`: auth does not answer.
+    /// `nil`: auth does not answer. The seat is held while it is asked for, and afterwards unless the answer is no: auth replaces what
+    /// it knows by what is reported, and a report without the seat would make it free again.
     private func ask(for seat: Seat) async -> Bool? {
+        let reports = self.state.withLockedValue { state in
+            state.held[seat.owner, default: 0] += 1
+            state.mayHaveLeases = true
+            return state.isReporting ? nil : state.reports
+        }
         let question = TakeSeat(holder: self.holder, owner: seat.owner, max: seat.max)
         // `try?`: without auth we count by ourselves. What it may have counted all the same, the next report puts right.
         let isTaken = try? await self.commands.call(question, timeout: Self.timeout).isTaken
-        self.state.withLockedValue { $0.mayHaveLeases = true }
+        if isTaken == false { self.takeBack(seat) }
+        // A report that crossed the question said one seat too few or too many.
+        if reports != self.state.withLockedValue({ $0.reports }) { self.release.yield() }
         return isTaken
     }
 
-    private func keep(_ seat: Seat) -> Bool {
-        self.state.withLockedValue { $0.held[seat.owner, default: 0] += 1 }
-        return true
-    }
+    private func takeBack(_ seat: Seat) { self.state.withLockedValue { $0.letGo(of: seat) } }
 
     private func takeUnshared(_ seat: Seat) -> Bool {
         self.unshared.increment()
         return self.state.withLockedValue { state in
-            let taken = state.held[seat.owner, default: 0]
-            guard taken < seat.max else { return false }
-            state.held[seat.owner] = taken + 1
-            return true
+            guard state.held[seat.owner, default: 0] > seat.max else { return true }
+            state.letGo(of: seat)
+            return false
         }
     }
 
@@ -139,6 +152,7 @@ final class SeatLeases: Service {
 
     private func send() async {
         let (held, freed) = self.state.withLockedValue { state -> ([String: Int]?, Set<String>) in
+            state.reports += 1
             guard state.mayHaveLeases || !state.held.isEmpty else {
                 state.freed = []
                 return (nil, [])

@@ -45,8 +45,7 @@ public final class CredentialVerifier: Service {
         self.restored = restored
         self.refusals = RefusalTally(process: process)
         self.keys = KeyRing(commands: commands, logger: logger)
-        self.revocations = RevocationFeed(
-            restored?.revocations ?? [], last: restored?.last ?? 0, commands: commands, logger: logger)
+        self.revocations = RevocationFeed(restored, commands: commands, logger: logger)
     }
 
     // MARK: judging
@@ -100,9 +99,11 @@ public final class CredentialVerifier: Service {
 
     private func judge(_ token: String, _ remoteAddress: String?) async throws(Refusal) -> Principal {
         guard !token.isEmpty, token.utf8.count <= Self.bytesMax else { throw .local(.malformed) }
+        let isSigned = SignedToken.isLike(token)
         let principal =
-            SignedToken.isLike(token)
-            ? try await self.verifyToken(token) : try await self.introspect(token, remoteAddress)
+            isSigned ? try await self.verifyToken(token) : try await self.introspect(token, remoteAddress)
+        // Auth, when asked, has looked by itself.
+        if isSigned, await !self.revocations.complete() { throw .remote(.unavailable) }
         guard !self.revocations.concerns(principal) else { throw .local(.revoked) }
         return principal
     }
@@ -205,8 +206,8 @@ public final class CredentialVerifier: Service {
 
     // MARK: contact with auth
 
-    /// Whether access tokens can be verified, with auth there or not.
-    public var hasKeys: Bool { self.keys.hasKeys }
+    /// Whether access tokens can be judged, with auth there or not: their keys are known, and what was revoked.
+    public var hasKeys: Bool { self.keys.hasKeys && self.revocations.isComplete }
 
     /// Whether auth answered lately.
     public var isAuthReachable: Bool {
@@ -265,9 +266,11 @@ public final class CredentialVerifier: Service {
             // Cancelled, it saves once more.
             try? await Task.sleep(for: Self.saveInterval)
             let keys = self.keys.answer
+            // A list with holes would let in whom it does not name.
+            guard self.revocations.isComplete else { continue }
             guard keys != saved.keys || self.revocations.version != saved.version else { continue }
-            let (version, revocations, last) = self.revocations.snapshot
-            let content = AccessCache.Content(keys: keys, revocations: revocations, last: last)
+            let (version, revocations, last, epoch) = self.revocations.snapshot
+            let content = AccessCache.Content(keys: keys, revocations: revocations, last: last, epoch: epoch)
             // Files block, and are written elsewhere; but at the end nobody is kept from anything.
             // `try?`: cancelled meanwhile, it is saved in the next line.
             if !Task.isCancelled { try? await NIOThreadPool.singleton.runIfActive { cache.save(content) } }

@@ -12,8 +12,16 @@ final class RevocationFeed: Sendable {
         var list: RevocationList
         /// The number of the last one that auth gave when asked.
         var last: Int64
+        /// Of the log that `last` is a number of.
+        var epoch: UInt64?
+        /// Whether everything was told once, to this process or to the one whose cache it took over.
+        var isComplete: Bool
         var listener: Listener?
         var isAsking = false
+        /// Who came while auth was being asked.
+        var waiting: [CheckedContinuation<Bool?, Never>] = []
+        /// When it was last asked for everything in vain.
+        var failed: ContinuousClock.Instant?
         /// Grows with every change.
         var version = 0
     }
@@ -26,14 +34,17 @@ final class RevocationFeed: Sendable {
     private static let timeout = Duration.seconds(3)
     /// Pages of one asking: far more than there can be.
     private static let pagesMax = 1000
+    /// How long nobody asks again because of a credential.
+    private static let failureAge = Duration.milliseconds(250)
 
-    /// - Parameters:
-    ///   - revocations: known from before.
-    ///   - last: the number to ask after.
-    init(_ revocations: [CredentialRevoked], last: Int64, commands: CommandClient, logger: Logger) {
+    /// - Parameter restored: what is known from before, complete as of then.
+    init(_ restored: AccessCache.Content? = nil, commands: CommandClient, logger: Logger) {
         self.commands = commands
         self.logger = logger
-        self.state = NIOLockedValueBox(State(list: RevocationList(revocations), last: last))
+        self.state = NIOLockedValueBox(
+            State(
+                list: RevocationList(restored?.revocations ?? []), last: restored?.last ?? 0, epoch: restored?.epoch,
+                isComplete: restored != nil))
     }
 
     func concerns(_ principal: Principal) -> Bool { self.state.withLockedValue { $0.list.concerns(principal) } }
@@ -41,8 +52,8 @@ final class RevocationFeed: Sendable {
     /// - Parameter listener: is told of each revocation once, when it is known here already; on any thread.
     func listen(_ listener: @escaping Listener) { self.state.withLockedValue { $0.listener = listener } }
 
-    var snapshot: (version: Int, revocations: [CredentialRevoked], last: Int64) {
-        self.state.withLockedValue { ($0.version, $0.list.all, $0.last) }
+    var snapshot: (version: Int, revocations: [CredentialRevoked], last: Int64, epoch: UInt64?) {
+        self.state.withLockedValue { ($0.version, $0.list.all, $0.last, $0.epoch) }
     }
 
     var version: Int { self.state.withLockedValue { $0.version } }
@@ -58,17 +69,70 @@ final class RevocationFeed: Sendable {
         if !fresh.isEmpty { listener?(fresh) }
     }
 
-    /// Asks auth for what came after the last answer. `false`: auth did not answer.
+    /// Whether everything was told once: before, that nothing is known of a credential says nothing about it.
+    var isComplete: Bool { self.state.withLockedValue { $0.isComplete } }
+
+    /// Makes it complete, by asking auth, if it is not. `false`: that could not be done.
+    func complete() async -> Bool {
+        let (isComplete, hasFailed) = self.state.withLockedValue { state in
+            (state.isComplete, state.failed.map { ContinuousClock.now - $0 < Self.failureAge } ?? false)
+        }
+        if isComplete { return true }
+        if !hasFailed { _ = await self.poll() }
+        return self.isComplete
+    }
+
+    /// Asks auth for what came after the last answer, or waits for whoever does. `false`: auth did not answer.
     func poll() async -> Bool {
-        let isFirst = self.state.withLockedValue { state in
+        while !Task.isCancelled {
+            guard self.begin() else {
+                // Whoever asked may have gone: then one of those who waited asks.
+                guard let isAnswered = await self.join() else { continue }
+                return isAnswered
+            }
+            let isAnswered = await self.ask()
+            let isAbandoned = !isAnswered && Task.isCancelled
+            let waiting = self.state.withLockedValue { state in
+                if !state.isComplete, !isAbandoned { state.failed = .now }
+                state.isAsking = false
+                defer { state.waiting = [] }
+                return state.waiting
+            }
+            for continuation in waiting { continuation.resume(returning: isAbandoned ? nil : isAnswered) }
+            return isAnswered
+        }
+        return false
+    }
+
+    /// `false`: auth is being asked.
+    private func begin() -> Bool {
+        self.state.withLockedValue { state in
             defer { state.isAsking = true }
             return !state.isAsking
         }
-        guard isFirst else { return true }
-        defer { self.state.withLockedValue { $0.isAsking = false } }
+    }
+
+    /// `nil`: nobody is asking any longer, and there is no answer.
+    private func join() async -> Bool? {
+        await withCheckedContinuation { continuation in
+            let isUnderWay = self.state.withLockedValue { state in
+                if state.isAsking { state.waiting.append(continuation) }
+                return state.isAsking
+            }
+            if !isUnderWay { continuation.resume(returning: nil) }
+        }
+    }
+
+    private func ask() async -> Bool {
         do throws(CommandFailure) {
-            var pages = 1
-            while try await !self.askForPage(), pages < Self.pagesMax { pages += 1 }
+            for _ in 0..<Self.pagesMax where try await self.askForPage() {
+                self.state.withLockedValue { state in
+                    guard !state.isComplete else { return }
+                    state.isComplete = true
+                    state.version += 1
+                }
+                break
+            }
             self.dropEnded()
             return true
         } catch {
@@ -87,14 +151,17 @@ final class RevocationFeed: Sendable {
         let after = self.state.withLockedValue { $0.last }
         let page = try await self.commands.call(FetchRevocations(after: after), timeout: Self.timeout)
         self.learn(page.revocations)
-        // A number that is lower than ours is of another log: that one is read from its beginning.
-        let next = page.last < after ? 0 : page.last
-        self.state.withLockedValue { state in
-            guard state.last != next else { return }
-            state.last = next
-            state.version += 1
+        return self.state.withLockedValue { state in
+            let epoch = page.epoch ?? state.epoch
+            // Another log is read from its beginning; without its epoch it is known by a number that is lower than ours.
+            let isOther = after > 0 && (epoch != state.epoch || page.last < after)
+            let next = isOther ? 0 : page.last
+            if state.last != next || state.epoch != epoch {
+                (state.last, state.epoch) = (next, epoch)
+                state.version += 1
+            }
+            return !isOther && (!page.hasMore || page.last == after)
         }
-        return page.last >= after && (!page.hasMore || page.last == after)
     }
 
     private func dropEnded() {

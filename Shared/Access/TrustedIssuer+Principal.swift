@@ -5,6 +5,8 @@ extension TrustedIssuer {
     private static let subjectBytesMax = 255
     private static let nameBytesMax = 100
     private static let idBytesMax = 128
+    /// As long as a revocation is kept; a token that counted longer would outlive its own.
+    private static let lifetimeMax = 30 * 86_400.0
 
     /// Whom a token of this issuer, whose signature is good, stands for here.
     func principal(of token: SignedToken, at now: Date) throws(LocalRefusal) -> Principal {
@@ -12,7 +14,9 @@ extension TrustedIssuer {
         let times = try TokenTimes(claims)
         try times.check(at: now)
         // RFC 9068 §2.2; and a revocation of what was issued before some moment must reach it.
-        guard times.issued != nil else { throw .claims }
+        guard let issued = times.issued else { throw .claims }
+        let expires = min(times.expires, issued.addingTimeInterval(Self.lifetimeMax))
+        guard expires.addingTimeInterval(AccessTokenClaims.leeway) > now else { throw .expired }
         guard Self.names(claims["aud"]).contains(self.audience) else { throw .audience }
         guard let subject = Self.text(claims["sub"], max: Self.subjectBytesMax) else { throw .claims }
         let scopes = self.scopes(claims)
@@ -24,7 +28,7 @@ extension TrustedIssuer {
         return Principal(
             subject: "\(self.name)|\(subject)", name: name ?? subject, tenant: try self.tenant(claims), scopes: scopes,
             credential: .jwt, credentialID: Self.text(claims["jti"], max: Self.idBytesMax) ?? token.fingerprint,
-            issued: times.issued.map(Timestamp.init), expires: Timestamp(times.expires), signingKey: token.keyID)
+            issued: Timestamp(issued), expires: Timestamp(expires), signingKey: token.keyID)
     }
 
     private func tenant(_ claims: JSON) throws(LocalRefusal) -> String {

@@ -38,7 +38,7 @@ struct WaveSession: DialectSession {
                 actions.append(
                     .claim(
                         Seat(
-                            owner: "wave/\(principal.credentialID)", max: max, farewell: WaveReply.rateLimited,
+                            owner: "wave/\(principal.seatOwner)", max: max, farewell: WaveReply.rateLimited,
                             closing: .rateLimited)))
             }
             if let expires = principal.expires { actions.append(.wake(at: expires)) }
@@ -164,6 +164,13 @@ struct WaveSession: DialectSession {
         WaveReply.error("AUTHENTICATION_REQUIRED", "The API key is missing, unknown, expired or revoked"),
         .close(Closing(4401, "Invalid Auth")),
     ]
+}
+
+extension Principal {
+    /// Whose sockets are counted together. Tokens and tickets are many and short-lived, so theirs are their client's or user's.
+    fileprivate var seatOwner: String {
+        self.credential == .apiKey ? self.credentialID : self.client ?? self.subject
+    }
 }
 
 extension Closing {

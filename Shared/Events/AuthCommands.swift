@@ -139,11 +139,14 @@ public struct FetchRevocations: Command {
         public var last: Int64
         /// Whether there is another page now.
         public var hasMore: Bool
+        /// Of the log that the numbers belong to; those of another one say nothing. `nil`: not known now.
+        public var epoch: UInt64?
 
-        public init(revocations: [CredentialRevoked], last: Int64, hasMore: Bool) {
+        public init(revocations: [CredentialRevoked], last: Int64, hasMore: Bool, epoch: UInt64? = nil) {
             self.revocations = revocations
             self.last = last
             self.hasMore = hasMore
+            self.epoch = epoch
         }
     }
     public static let name = "auth.revocations"

@@ -44,12 +44,27 @@ import Testing
         }
     }
 
+    @Test func `a list with holes is not kept`() async throws {
+        defer { try? FileManager.default.removeItem(atPath: self.directory) }
+        self.auth.state.withLockedValue { $0.isDeaf = true }
+        let client = self.auth.client()
+        let verifier = self.verifier(client)
+        try await with(client, self.auth.server()) {
+            try await with(verifier) {
+                try await eventually { verifier.isAuthReachable }
+                verifier.hear([Event(CredentialRevoked(kind: .user, id: "user-2"), tenant: "t", publisher: .auth)])
+            }
+        }
+        // It would have been saved at the end.
+        #expect(self.cache().load() == nil)
+    }
+
     @Test func `a file that is corrupt, of another form, or writable by others is none`() throws {
         defer { try? FileManager.default.removeItem(atPath: self.directory) }
         let cache = self.cache()
         let content = AccessCache.Content(
             keys: FetchKeys.Answer(issuer: "i", jwks: "{}"), revocations: [CredentialRevoked(kind: .token, id: "x")],
-            last: 7)
+            last: 7, epoch: UInt64(Int64.max))
         #expect(cache.load() == nil)
         cache.save(content)
         #expect(cache.load() == content)

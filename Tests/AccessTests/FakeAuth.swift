@@ -25,6 +25,7 @@ final class FakeAuth: Sendable {
         var redemptions = 0
         var polls: [Int64] = []
         /// Numbers of a log that was made anew begin at 1 again.
+        var epoch: UInt64?
         var pageSize = 1000
         var isDeaf = false
     }
@@ -81,7 +82,8 @@ final class FakeAuth: Sendable {
                 let page = state.revocations.dropFirst(after).prefix(state.pageSize)
                 let last = Int64(after + page.count)
                 return FetchRevocations.Answer(
-                    revocations: Array(page), last: last, hasMore: Int(last) < state.revocations.count)
+                    revocations: Array(page), last: last, hasMore: Int(last) < state.revocations.count,
+                    epoch: state.epoch)
             }
         }
         server.answer(ReportRefusals.self) { [self] command in

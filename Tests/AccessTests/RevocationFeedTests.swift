@@ -12,7 +12,7 @@ import Testing
     private let told = NIOLockedValueBox<[CredentialRevoked]>([])
 
     private func feed(_ client: CommandClient) -> RevocationFeed {
-        let feed = RevocationFeed([], last: 0, commands: client, logger: quiet)
+        let feed = RevocationFeed(commands: client, logger: quiet)
         feed.listen { more in self.told.withLockedValue { $0 += more } }
         return feed
     }
@@ -59,6 +59,41 @@ import Testing
         }
     }
 
+    @Test func `another log is noticed though its numbers are higher, and with an epoch that is not known ours stays`()
+        async throws
+    {
+        let client = self.auth.client()
+        let feed = self.feed(client)
+        self.auth.state.withLockedValue { ($0.epoch, $0.pageSize) = (7, 3) }
+        self.revoke(0..<2)
+        try await with(client, self.auth.server()) {
+            await self.auth.contact(client)
+            #expect(await feed.poll())
+            self.auth.state.withLockedValue { ($0.epoch, $0.revocations) = (UInt64(Int64.max), []) }
+            self.revoke(10..<18)
+            #expect(await feed.poll())
+            #expect(self.ids.sorted() == ((0..<2).map { "token-\($0)" } + (10..<18).map { "token-\($0)" }).sorted())
+            #expect(feed.snapshot.epoch == UInt64(Int64.max) && feed.snapshot.last == 8)
+            self.auth.state.withLockedValue { $0.epoch = nil }
+            #expect(await feed.poll())
+            #expect(feed.snapshot.epoch == UInt64(Int64.max))
+            #expect(self.auth.state.withLockedValue { $0.polls } == [0, 2, 0, 3, 6, 8])
+        }
+    }
+
+    @Test func `a number from a cache without its log's epoch is not relied on`() async throws {
+        let client = self.auth.client()
+        let content = AccessCache.Content(keys: nil, revocations: [], last: 2)
+        let feed = RevocationFeed(content, commands: client, logger: quiet)
+        self.auth.state.withLockedValue { $0.epoch = 7 }
+        self.revoke(0..<4)
+        try await with(client, self.auth.server()) {
+            await self.auth.contact(client)
+            #expect(await feed.poll())
+            #expect(feed.snapshot.revocations.count == 4 && feed.snapshot.epoch == 7)
+        }
+    }
+
     @Test func `without an answer nothing is forgotten, and the next one brings the rest`() async throws {
         let client = self.auth.client()
         let feed = self.feed(client)
@@ -72,6 +107,53 @@ import Testing
             self.auth.state.withLockedValue { $0.isDeaf = false }
             #expect(await feed.poll())
             #expect(self.ids.count == 4)
+        }
+    }
+
+    @Test func `before everything that was revoked was told no token is good, and afterwards auth may go`() async throws
+    {
+        let client = self.auth.client()
+        let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
+        let (good, revoked) = (try await self.auth.token(id: "good"), try await self.auth.token(id: "token-0"))
+        let forged = try await FakeAuth().token()
+        self.revoke(0..<1)
+        self.auth.state.withLockedValue { $0.isDeaf = true }
+        try await with(client) {
+            try await with(self.auth.server()) {
+                await self.auth.contact(client)
+                // Keys come from auth's memory, revocations from its database.
+                for token in [good, revoked] {
+                    #expect(await accessError { try await verifier.verify(token, remoteAddress: nil) } == .unavailable)
+                }
+                #expect(self.auth.state.withLockedValue { $0.fetches } > 1)
+                #expect(!verifier.hasKeys)
+                let error = await accessError { try await verifier.verify(forged, remoteAddress: nil) }
+                #expect(error == .invalid("signature"))
+                self.auth.state.withLockedValue { $0.isDeaf = false }
+                try await haveKeys(verifier, self.auth)
+            }
+            #expect(try await verifier.verify(good, remoteAddress: nil).credentialID == "good")
+            #expect(await accessError { try await verifier.verify(revoked, remoteAddress: nil) } == .invalid("revoked"))
+        }
+    }
+
+    @Test func `who comes with the first tokens shares the question for what was revoked, page by page`() async throws {
+        let client = self.auth.client()
+        let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
+        let (good, revoked) = (try await self.auth.token(id: "good"), try await self.auth.token(id: "token-34"))
+        self.auth.state.withLockedValue { $0.pageSize = 10 }
+        self.revoke(0..<35)
+        try await with(client, self.auth.server()) {
+            await self.auth.contact(client)
+            await withTaskGroup(of: (String, AccessError?).self) { group in
+                for token in Array(repeating: [good, revoked], count: 50).joined() {
+                    group.addTask {
+                        (token, await accessError { try await verifier.verify(token, remoteAddress: nil) })
+                    }
+                }
+                for await (token, error) in group { #expect(error == (token == good ? nil : .invalid("revoked"))) }
+            }
+            #expect(self.auth.state.withLockedValue { $0.polls } == [0, 10, 20, 30])
         }
     }
 

@@ -58,6 +58,19 @@ import Testing
         #expect(principal.expires != nil && principal.issued != nil && principal.client == nil)
     }
 
+    @Test func `no token counts for longer than a revocation is kept`() async throws {
+        let day = Int64(86_400)
+        let now = Int64(Date().timeIntervalSince1970)
+        let years: JSON = .integer(now + 3650 * day)
+        let principal = try await Self.principal(["iat": .integer(now - 10 * day), "exp": years])
+        #expect(principal.expires == Timestamp(milliseconds: (now + 20 * day) * 1000))
+        await #expect(throws: LocalRefusal.expired) {
+            _ = try await Self.principal(["iat": .integer(now - 31 * day), "exp": years])
+        }
+        let short = try await Self.principal(["iat": .integer(now - 10 * day), "exp": .integer(now + 60)])
+        #expect(short.expires == Timestamp(milliseconds: (now + 60) * 1000))
+    }
+
     @Test func `a token without an id is named by what was signed`() async throws {
         let id = try await Self.principal(["jti": .some(nil)]).credentialID
         #expect(id.count == 32 && id.allSatisfy(\.isHexDigit))

@@ -74,12 +74,23 @@ import Testing
 
     @Test(arguments: [(Tier.free, 50), (.pro, 500), (.enterprise, nil)] as [(Tier, Int?)])
     func `the plan says how many sockets a key has`(tier: Tier, max: Int?) {
-        let actions = self.session.verified(.success(.user(tier: tier, id: "key-9")))
+        let actions = self.session.verified(.success(.user(kind: .apiKey, tier: tier, id: "key-9")))
         guard case .claim(let seat)? = actions.first else { return #expect(max == nil && actions.isEmpty) }
         #expect(seat.owner == "wave/key-9")
         #expect(seat.max == max)
         #expect(seat.closing.code == 4429)
         #expect(JSON(parsing: seat.farewell)?["payload"]?["code"] == "RATE_LIMITED")
+    }
+
+    @Test(arguments: [CredentialKind.jwt, .oauth2], [nil, "client-1"])
+    func `however many tokens somebody has, they share the sockets`(kind: CredentialKind, client: String?) {
+        let owners = ["token-1", "token-2"].map { id in
+            var principal = Principal.user(kind: kind, id: id)
+            principal.client = client
+            guard case .claim(let seat)? = Conversation(Wave()).verified(.success(principal)).first else { return "" }
+            return seat.owner
+        }
+        #expect(owners == Array(repeating: "wave/\(client ?? "user-1")", count: 2))
     }
 
     @Test(arguments: ["subscribe", "subscribe-wrapped"])

@@ -82,6 +82,61 @@ import Testing
         }
     }
 
+    @Test func `a report that crosses the question does not free the seat`() async throws {
+        let (leases, client) = self.leases()
+        let gate = NIOLockedValueBox(false)
+        let server = self.server()
+        server.answer(TakeSeat.self) { [auth] request in
+            // Taken, and the gateway has not heard of it yet.
+            auth.withLockedValue { state in
+                state.questions += 1
+                state.taken[request.owner, default: 0] += 1
+            }
+            while !gate.withLockedValue({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
+            return .init(isTaken: true)
+        }
+        try await with(client, server) {
+            gate.withLockedValue { $0 = true }
+            await self.contact(client)
+            #expect(await leases.take(Self.seat()))
+            gate.withLockedValue { $0 = false }
+            let taking = Task { await leases.take(Self.seat()) }
+            try await eventually { self.auth.withLockedValue { $0.questions } == 2 }
+            // Running, it reports at once.
+            try await with(leases) {
+                try await eventually { !self.auth.withLockedValue { $0.reports }.isEmpty }
+                gate.withLockedValue { $0 = true }
+                #expect(await taking.value)
+            }
+            #expect(self.auth.withLockedValue { $0.taken["wave/key"] } == 2)
+            #expect(self.auth.withLockedValue { $0.reports.first } == ["wave/key": 2])
+        }
+    }
+
+    @Test func `a no is a no, also when auth falls silent, and holds no seat`() async throws {
+        let (leases, client) = self.leases()
+        let server = self.server()
+        server.answer(TakeSeat.self) { [auth] _ in
+            let isFirst = auth.withLockedValue { state in
+                state.questions += 1
+                return state.questions == 1
+            }
+            guard isFirst else { throw CommandFailure(.unavailable, "gone") }
+            return .init(isTaken: false)
+        }
+        try await with(client, server) {
+            let probe = HoldSeats(holder: "probe", seats: [:])
+            // `try?`: it is not there yet.
+            while (try? await client.call(probe)) == nil {}
+            self.auth.withLockedValue { $0.reports = [] }
+            #expect(await !leases.take(Self.seat()))
+            #expect(self.auth.withLockedValue { $0.questions } == 2)
+            // Without a clear answer it counts by itself: both seats are free.
+            for _ in 0..<2 { #expect(await leases.take(Self.seat())) }
+            #expect(await !leases.take(Self.seat()))
+        }
+    }
+
     @Test func `without auth the gateway counts its own, and tells auth when it is back`() async throws {
         let (leases, client) = self.leases()
         try await with(client, leases) {

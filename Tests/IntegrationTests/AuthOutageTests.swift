@@ -109,6 +109,35 @@ struct AuthOutageTests {
         }
     }
 
+    @Test func `a gateway that starts while auth has no database lets no token in until it knows what was revoked`()
+        async throws
+    {
+        let cache = FileManager.default.temporaryDirectory.appending(path: "cache-\(UUID().uuidString.prefix(8))")
+        defer { try? FileManager.default.removeItem(at: cache) }
+        try await PostgresFixture.with { postgres in
+            try await Suite.with([.auth], databaseURL: postgres.url) { suite in
+                let (good, revoked) = (try await suite.token(), try await suite.revocable("jwt"))
+                try await suite.revoke(revoked)
+                try await suite.end("gateway-0", SIGKILL)
+                try await postgres.stop()
+                // Without what its predecessor kept.
+                try suite.startGateway(environment: ["AUTH_CACHE_DIR": cache.path])
+                try await Suite.eventually("the gateway hears auth") {
+                    await suite.readiness(port: suite.operatorsPort())["bus.auth"] == true
+                }
+                for token in [good, revoked.token] {
+                    #expect(try await Self.outcomes(suite, token, "jwt") == Self.later)
+                }
+                #expect(await suite.readiness(port: suite.operatorsPort())["auth-keys"] == false)
+                try await postgres.start()
+                try await suite.waitUntilGatewayHears([.auth])
+                #expect(try await Self.outcomes(suite, good, "jwt") == Self.welcome)
+                #expect(
+                    try await EdgeClient.outcome(suite, 3, revoked.token) == .refused(status: 401, canRetry: false))
+            }
+        }
+    }
+
     @Test func `what is revoked while a gateway reaches nobody ends within two seconds of contact`() async throws {
         try await Suite.with([.auth], gateways: 0) { suite in
             let proxies = try await suite.startGatewayThroughProxies()

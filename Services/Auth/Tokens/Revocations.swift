@@ -24,6 +24,8 @@ struct Revocations {
 
     /// Answers `FetchRevocations`. Throws `CommandFailure.unavailable` without the database.
     func page(after: Int64) async throws -> FetchRevocations.Answer {
+        // Before the rows are read: if the log is another one meanwhile, the next answer says so.
+        let epoch = self.writer.head?.epoch
         do {
             let rows = try await self.database.query(
                 """
@@ -40,7 +42,8 @@ struct Revocations {
                     until: try row.decode("forgotten_at"))
             }
             let last = try page.last?.decode("number", as: Int64.self) ?? after
-            return FetchRevocations.Answer(revocations: revocations, last: last, hasMore: rows.count > Self.pageSize)
+            return FetchRevocations.Answer(
+                revocations: revocations, last: last, hasMore: rows.count > Self.pageSize, epoch: epoch)
         } catch let error as DatabaseError {
             throw CommandFailure(.unavailable, "\(error)")
         }

@@ -1,0 +1,26 @@
+import Events
+
+/// Everybody whose credential was verified on one connection, which is as long as they come: on Astro each subscription may bring another.
+struct VerifiedPrincipals {
+    private var principals: Set<Principal> = []
+
+    /// How many there are before those that have expired go.
+    private static let tidyCount = 64
+    /// None of them may be dropped, or its revocation would not be noticed.
+    private static let max = 256
+
+    var count: Int { self.principals.count }
+
+    /// `false`: there are too many that have not expired.
+    mutating func note(_ principal: Principal, at now: Timestamp) -> Bool {
+        guard !self.principals.contains(principal) else { return true }
+        if self.principals.count >= Self.tidyCount {
+            self.principals = self.principals.filter { $0.expires.map { $0 > now } ?? true }
+        }
+        guard self.principals.count < Self.max else { return false }
+        self.principals.insert(principal)
+        return true
+    }
+
+    func contains(where matches: (Principal) -> Bool) -> Bool { self.principals.contains(where: matches) }
+}
