@@ -125,7 +125,9 @@ struct AccountCredentialTests {
         }
     }
 
-    @Test func `a client has so many tokens that have not ended, given back or not`() async throws {
+    @Test func `a client has so many tokens that have not ended, given back or not, and each of its users`()
+        async throws
+    {
         try await PostgresFixture.withDatabase { url in
             try await LoginTests.with(databaseURL: url) { suite in
                 let client = try await OAuth2TestClient.make(
@@ -137,8 +139,10 @@ struct AccountCredentialTests {
                     url,
                     """
                     INSERT INTO access_tokens (id, client_id, name, tenant, scope, subject, expires_at, revoked_at)
-                    SELECT 'filler' || n, \(client.id), 'n', 'default', 's', 's', now() + interval '1 hour', now()
-                    FROM generate_series(1, 4998) AS n
+                    SELECT subject || n, \(client.id), 'n', 'default', 's', subject, now() + interval '1 hour', now()
+                    FROM generate_series(1, 4999) AS n, (
+                        SELECT \(client.id) AS subject UNION SELECT subject FROM access_tokens WHERE session_id IS NOT NULL
+                    ) AS subjects
                     """)
                 #expect(try await Self.token(client).status == 200)
                 for refused in [try await Self.token(client), try await client.refresh(refresh)] {
@@ -150,7 +154,7 @@ struct AccountCredentialTests {
                     suite, ["grants": ["client_credentials"], "redirect_uris": []])
                 #expect(try await Self.token(other).status == 200)
                 try await Suite.query(
-                    url, "UPDATE access_tokens SET expires_at = now() WHERE id IN ('filler1', 'filler2')")
+                    url, "UPDATE access_tokens SET expires_at = now() WHERE id = subject || '1'")
                 #expect(try await Self.token(client).status == 200)
                 // The refusal has not used it up.
                 #expect(try await client.refresh(refresh).status == 200)

@@ -207,7 +207,8 @@ struct Sessions: Sendable {
     ) async throws -> Issued {
         if let client = session.client {
             let bound = TokenBound(trail: self.trail)
-            try await bound.requireRoom(for: client, tenant: session.tenant, address: address, mutation)
+            try await bound.requireRoom(
+                for: client, of: session.user.id, tenant: session.tenant, address: address, mutation)
         }
         let (now, refresh) = (Timestamp.now, Secret(.refreshToken))
         let seconds = session.client == nil ? Self.signInSeconds : Self.clientSeconds

@@ -117,7 +117,7 @@ ALTER TABLE access_tokens ALTER COLUMN subject SET NOT NULL;
 CREATE INDEX ON access_tokens (subject);
 CREATE INDEX ON access_tokens (session_id);
 -- How many of a client have not ended.
-CREATE INDEX ON access_tokens (client_id, expires_at);
+CREATE INDEX ON access_tokens (client_id, subject, expires_at);
 
 ALTER TABLE api_keys
     -- Addresses and networks that it may be used from, in CIDR form; NULL: all.
