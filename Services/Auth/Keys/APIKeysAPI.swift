@@ -54,13 +54,7 @@ struct APIKeysAPI {
     private func list(_ request: Request, _ context: APIContext) async throws -> Response {
         let asker = try context.require(Self.scope)
         let page = try Page(request)
-        let tenant = request.uri.queryParameters["tenant"].map(String.init) ?? asker.tenant
-        guard tenant == asker.tenant || asker.scopes.contains(.authAdmin) else {
-            throw APIFailure(.forbidden, "Another tenant needs the scope auth:admin", details: ["field": "tenant"])
-        }
-        guard Grant.isName(tenant) else {
-            throw APIFailure(.badRequest, "tenant is not valid", details: ["field": "tenant"])
-        }
+        let tenant = try Authority(asker).tenant(of: request)
         let rows = try await self.database.query(
             """
             SELECT \(APIKeyListed.columns) FROM api_keys

@@ -81,13 +81,7 @@ struct ClientsAPI {
     private func list(_ request: Request, _ context: APIContext) async throws -> Response {
         let asker = try context.require(APIKeysAPI.scope)
         let page = try Page(request)
-        let tenant = request.uri.queryParameters["tenant"].map(String.init) ?? asker.tenant
-        guard tenant == asker.tenant || asker.scopes.contains(.authAdmin) else {
-            throw APIFailure(.forbidden, "Another tenant needs the scope auth:admin", details: ["field": "tenant"])
-        }
-        guard Grant.isName(tenant) else {
-            throw APIFailure(.badRequest, "tenant is not valid", details: ["field": "tenant"])
-        }
+        let tenant = try Authority(asker).tenant(of: request)
         let rows = try await self.database.query(
             """
             SELECT \(OAuth2Client.columns) FROM oauth_clients

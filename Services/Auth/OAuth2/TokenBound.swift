@@ -12,7 +12,9 @@ struct TokenBound: Sendable {
     private static let pause = 60
 
     /// Throws 429 (`temporarily_unavailable`) for a client that has as many, before one more is issued in the same transaction.
-    func requireRoom(for client: String, of subject: String, tenant: String, address: String, _ mutation: Mutation) async throws {
+    func requireRoom(for client: String, of subject: String, tenant: String, address: String, _ mutation: Mutation)
+        async throws
+    {
         let rows = try await mutation.query(
             """
             SELECT 1 FROM access_tokens WHERE client_id = \(client) AND subject = \(subject) AND expires_at > now()

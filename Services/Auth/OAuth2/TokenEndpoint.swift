@@ -65,7 +65,8 @@ struct TokenEndpoint {
             let rows = try await mutation.query(
                 "SELECT 1 FROM oauth_clients WHERE id = \(client.id) AND revoked_at IS NULL")
             guard !rows.isEmpty else { throw ClientProof.invalidClient }
-            try await bound.requireRoom(for: client.id, of: client.id, tenant: client.tenant, address: address, mutation)
+            try await bound.requireRoom(
+                for: client.id, of: client.id, tenant: client.tenant, address: address, mutation)
             try await mutation.audit(entry)
             return try await tokens.issue(issued, as: client.format, mutation)
         }
