@@ -167,10 +167,8 @@ struct WaveSession: DialectSession {
 }
 
 extension Principal {
-    /// Whose sockets are counted together. Tokens and tickets are many and short-lived, so theirs are their client's or user's.
-    fileprivate var seatOwner: String {
-        self.credential == .apiKey ? self.credentialID : self.client ?? self.subject
-    }
+    /// Whose sockets are counted together. Tokens and tickets are many and short-lived, so theirs are their user's, or a client's own.
+    fileprivate var seatOwner: String { self.credential == .apiKey ? self.credentialID : self.subject }
 }
 
 extension Closing {
