@@ -165,7 +165,8 @@ let package = Package(
             "Documents",
             [
                 "Access", "Auth", "Bus", "CameraEvents", "Database", "Dialects", "DomainService", "Events", "Gateway",
-                "OBSBridge", "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", configuration, locks,
+                "OBSBridge", "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", configuration,
+                hummingbird, httpTypes, locks, logging,
             ]),
         tests(
             "Integration",
