@@ -47,6 +47,10 @@ struct AuditTests {
             let creation = try await Self.entries(suite, "action=user.create&target=\(id)")
             #expect(creation.count == 1 && creation[0]["credential"]?.string?.hasPrefix("owner_") == true)
             #expect(creation[0]["tenant"] == "default")
+            let key = try #require(creation[0]["credential"]?.string)
+            let ofKey = try await Self.entries(suite, "credential=\(key)&limit=100")
+            #expect(!ofKey.isEmpty && ofKey.allSatisfy { $0["credential"] == .string(key) })
+            #expect(try await Self.entries(suite, "credential=nobody").isEmpty)
             let all = try await Self.entries(suite, "limit=100")
             let ids = all.compactMap { $0["id"]?.string }
             #expect(ids == ids.sorted(by: >) && Set(ids).count == all.count)

@@ -11,7 +11,7 @@ struct AuditAPI {
 
     static let scope: Scope = "audit:read"
     private static let filters: Set = [
-        "action", "outcome", "actor", "target", "address", "tenant", "since", "until", "limit", "cursor",
+        "action", "outcome", "actor", "credential", "target", "address", "tenant", "since", "until", "limit", "cursor",
     ]
 
     private struct Listed: Encodable {
@@ -56,6 +56,7 @@ struct AuditAPI {
         }
         let tenant = try Self.tenant(query, asker)
         let (action, actor) = (try Self.text(query, "action"), try Self.text(query, "actor"))
+        let credential = try Self.text(query, "credential")
         let (target, address) = (try Self.text(query, "target"), try Self.text(query, "address"))
         // Refusals have the network.
         let addresses = address.map { [$0, AttemptLimits.network(of: $0)] }
@@ -69,6 +70,7 @@ struct AuditAPI {
             SELECT id, time, action, outcome, tenant, actor, credential, address, target, reason, count FROM audit
             WHERE (\(tenant)::text IS NULL OR tenant = \(tenant)) AND (\(action)::text IS NULL OR action = \(action))
                 AND (\(outcome)::text IS NULL OR outcome = \(outcome)) AND (\(actor)::text IS NULL OR actor = \(actor))
+                AND (\(credential)::text IS NULL OR credential = \(credential))
                 AND (\(target)::text IS NULL OR target = \(target)) AND (\(addresses)::text[] IS NULL OR address = ANY (\(addresses)::text[]))
                 AND (\(since)::timestamptz IS NULL OR time >= \(since)) AND (\(until)::timestamptz IS NULL OR time < \(until))
                 AND (\(page.cursor)::text IS NULL OR id < \(page.cursor))
