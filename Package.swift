@@ -109,8 +109,8 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "Access", "Bus", "Dialects", "Events", "ServiceKit", "Threads", "WebSockets", argumentParser,
-                configuration,
-                httpTypes, hummingbird, product("HummingbirdCore", "hummingbird"), lifecycle, locks, logging, metrics,
+                configuration, crypto, httpTypes, hummingbird, product("HummingbirdCore", "hummingbird"), jwt,
+                lifecycle, locks, logging, metrics,
             ],
             path: "Services/Gateway",
             exclude: ["README.md"],
@@ -133,7 +133,7 @@ let package = Package(
         .executableTarget(
             name: "Bench",
             dependencies: [
-                "Access", "Bus", "Events", "TestSupport", argumentParser, crypto, jwt, logging,
+                "Access", "Bus", "Events", "TestSupport", argumentParser, crypto, jwt, locks, logging,
             ],
             path: "Tests/Benchmarks", swiftSettings: strict),
         tests("Events", ["Events"]),
@@ -156,7 +156,11 @@ let package = Package(
             ]),
         tests(
             "Gateway",
-            ["Access", "Bus", "Gateway", "Dialects", "Events", "TestSupport", "Threads", "WebSockets", locks, logging]),
+            [
+                "Access", "Bus", "Gateway", "Dialects", "Events", "TestSupport", "Threads", "WebSockets", crypto, jwt,
+                locks,
+                logging,
+            ]),
         tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),

@@ -76,7 +76,12 @@ struct AuthParts {
         server.answer(FetchRevocations.self) { try await revocations.page(after: $0.after) }
         server.answer(Introspect.self) { try await credentials.introspect($0.token, address: $0.remoteAddress) }
         server.answer(RedeemTicket.self) { try await tickets.redeem($0.ticket, address: $0.remoteAddress) }
-        server.answer(SpendToken.self) { SpendToken.Answer(isFirst: try await tickets.spend($0)) }
+        let spentTokens = SpentTokens(writer: self.writer)
+        server.answer(SpendToken.self) { try await spentTokens.spend($0) }
+        server.answer(KeepToken.self) { command in
+            try await spentTokens.keep(command)
+            return KeepToken.Answer()
+        }
         server.answer(TakeSeat.self) { request in
             TakeSeat.Answer(isTaken: seats.withLockedValue { $0.take(request, at: .now) })
         }

@@ -32,6 +32,7 @@ struct Upkeep {
                 _ = try? await writer.write { mutation in
                     try await AccessTokens.forgetExpired(mutation)
                     try await Tickets.forgetExpired(mutation)
+                    try await SpentTokens.forgetExpired(mutation)
                     try await Sessions.forgetEnded(mutation)
                     try await AuthorizationCodes.forgetExpired(mutation)
                 }

@@ -10,6 +10,13 @@ final class Client: Identifiable {
         case binary([UInt8])
     }
 
+    /// What it listens to.
+    struct Filter {
+        let grant: Grant
+        /// The last event that was given out before it was there.
+        let since: UInt64
+    }
+
     let id: ConnectionID
     let dialect: Int
     let profile: DialectProfile
@@ -22,9 +29,10 @@ final class Client: Identifiable {
     /// Everybody whose credential was verified on this connection: one revoked ends it.
     private(set) var verified = VerifiedPrincipals()
     var limiter: RateLimiter?
-    var keys: Set<FilterKey> = []
+    var filters: [FilterKey: Filter] = [:]
+    var futile: [String: FutileReason] = [:]
     var seats: [Seat] = []
-    /// A `verify`, `call` or `claim` is under way.
+    /// A `verify`, `call`, `claim`, `resume` or `handOver` is under way.
     var isWaiting = false
     /// What the session wants when it has its seat.
     var whenSeated: [SessionAction] = []
@@ -35,13 +43,39 @@ final class Client: Identifiable {
     /// The last projection that was given to it, so that it gets one only once.
     var lastProjection: UInt64 = 0
     var delivered = 0
+    var lastDelivery: Delivery?
+    /// What it was too slow for.
+    var losses = ClientLosses()
     /// Since when something waits to be written.
     var backlogSince: ContinuousClock.Instant?
+    /// How many frames may wait before room is made again.
+    var shedAt = 0
+    /// It comes from another gateway, and is told first what happened meanwhile.
+    var catchUp: CatchUp?
+    /// Events may come that its catching up has told it already.
+    var comparesPositions = false
+    /// The last event that was given out before it came.
+    let opened: UInt64
+    /// How the gateway has ended it, or is about to.
+    private(set) var closing: Closing?
+    /// The last event before that, if another was for it.
+    var closedAt: UInt64?
+    /// What waited when it was closed, and was discarded.
+    private(set) var unsent: [UInt64] = []
 
     /// Messages that may wait while an answer is awaited.
     static let heldMax = 256
 
-    init(_ connection: Connection, arrival: Arrival, dialect: any Dialect) {
+    /// The last event that was given to it.
+    struct Delivery {
+        let id: ULID
+        /// Its place in the catalogue.
+        let kind: Int
+        let at: Timestamp
+    }
+
+    init(_ connection: Connection, arrival: Arrival, dialect: any Dialect, after number: UInt64) {
+        self.opened = number
         self.id = connection.id
         self.connection = connection
         self.dialect = arrival.dialect
@@ -55,13 +89,39 @@ final class Client: Identifiable {
     /// `false`: it has shown too many credentials.
     func note(_ principal: Principal) -> Bool { self.verified.note(principal, at: .now) }
 
-    var description: ClientDescription {
-        ClientDescription(
-            id: self.id.description, dialect: self.profile.name.rawValue, address: self.request.remoteAddress,
-            principal: self.principal?.subject, tenant: self.principal?.tenant,
-            filters: self.keys.map { $0.key.replacing("\u{1F}", with: " ") }.sorted(),
-            connectedAt: self.connectedAt.iso8601, delivered: self.delivered,
-            queuedFrames: self.connection.queuedFrames,
-            queuedBytes: self.connection.queuedBytes)
+    func close(_ closing: Closing, discardingQueue: Bool = false) {
+        guard !self.connection.isClosing else { return }
+        self.closing = closing
+        if discardingQueue { self.unsent = self.connection.queuedNumbers }
+        self.connection.close(code: closing.code, reason: closing.reason, discardingQueue: discardingQueue)
+    }
+
+    /// Ends it without a word; it sees 1006.
+    func drop(_ reason: String) {
+        self.closing = self.closing ?? Closing(1006, reason)
+        self.connection.drop()
+    }
+}
+
+/// What a client was not given because it was too slow.
+struct ClientLosses {
+    /// A newer one took its place.
+    private(set) var conflated = 0
+    /// It can do without.
+    private(set) var dropped = 0
+    private(set) var recent: [(number: UInt64, outcome: Outcome)] = []
+
+    enum Outcome: String {
+        case conflated
+        case dropped
+    }
+
+    private static let recentMax = 256
+
+    mutating func note(_ shedding: Shedding) {
+        self.conflated += shedding.conflated.count
+        self.dropped += shedding.dropped.count
+        self.recent += shedding.conflated.map { ($0, .conflated) } + shedding.dropped.map { ($0, .dropped) }
+        if self.recent.count > Self.recentMax { self.recent.removeFirst(self.recent.count - Self.recentMax) }
     }
 }

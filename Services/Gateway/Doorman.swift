@@ -16,6 +16,8 @@ struct Doorman: Sendable {
     let census: Census
     let verifier: CredentialVerifier
     let proxies: TrustedProxies
+    /// The only origins whose pages are let in, in lower case; `nil`: all.
+    let origins: Set<String>?
 
     private static let accepted = Counter(label: "gateway_upgrades_total")
 
@@ -31,6 +33,10 @@ struct Doorman: Sendable {
             let place = DialectRegistry.all.firstIndex(where: { $0.profile.name == dialect.profile.name })
         else { return .refuse(Self.notFound(uri.path)) }
         if let refusal = Self.handshakeProblem(head) { return .refuse(refusal) }
+        // Only browsers say where a page comes from, and they always do (RFC 6455 §10.2).
+        if let origins = self.origins, let origin = head.headers["origin"], !origins.contains(origin.lowercased()) {
+            return .refuse(Self.json(403, "Pages of this origin are not let in"))
+        }
         guard !self.census.isDraining else { return .refuse(dialect.profile.drainRefusal) }
         guard self.census.attempt(dialect.profile, from: address) else {
             return .refuse(dialect.profile.attemptRefusal)

@@ -1,3 +1,4 @@
+import Bus
 import Dialects
 import Events
 import Glibc
@@ -11,6 +12,8 @@ import WebSockets
 final class Edge: Sendable {
     private let loops: [Loop<EdgeHandler>]
     private let census: Census
+    private let publishers: HeardPublishers
+    private let drainMax: Duration
     private let next = NIOLockedValueBox(0)
     private let backpressure = Counter(label: "gateway_loop_backpressure_total")
 
@@ -19,25 +22,27 @@ final class Edge: Sendable {
     /// Messages, of which a batch of events is one.
     private static let mailboxMax = 10_000
     private static let backpressurePause: UInt32 = 1000
-    /// How long clients have to go when the gateway drains; within the 10 s that a process has.
-    private static let drainMax = Duration.seconds(6)
+    /// How long the last clients have to answer their CLOSE frames when the gateway ends.
+    private static let farewellMax = Duration.seconds(3)
 
     /// - Parameter isRevoked: whether a credential that was verified is good no longer.
     init(
-        config: GatewayConfig, census: Census, enquiries: Enquiries, seats: SeatLeases,
+        config: GatewayConfig, census: Census, publishers: HeardPublishers, enquiries: Enquiries, seats: SeatLeases,
         isRevoked: @escaping @Sendable (Principal) -> Bool, logger: Logger
     ) throws {
         self.census = census
+        self.publishers = publishers
+        self.drainMax = config.drain
         self.loops = try (1...config.loops).map { number in
             // A loop's handler posts into the loop that holds it, which exists once this returns.
             let own = NIOLockedValueBox<Loop<EdgeHandler>?>(nil)
             let loop = try Loop<EdgeHandler>(
                 name: "loop-\(number)", mailboxCapacity: Self.mailboxMax, logger: logger
             ) {
-                EdgeHandler(census: census, enquiries: enquiries, seats: seats, isRevoked: isRevoked, logger: logger) {
-                    message in
-                    own.withLockedValue { $0 }?.postAnswer(message)
-                }
+                EdgeHandler(
+                    census: census, publishers: publishers, enquiries: enquiries, seats: seats, isRevoked: isRevoked,
+                    logger: logger
+                ) { message in own.withLockedValue { $0 }?.postAnswer(message) }
             }
             own.withLockedValue { $0 = loop }
             return loop
@@ -77,27 +82,49 @@ final class Edge: Sendable {
         for loop in self.loops { loop.postAnswer(.revoked(revoked)) }
     }
 
-    /// Everybody who is connected.
-    func describe() async -> [ClientDescription] {
-        var all: [ClientDescription] = []
+    /// Everybody who is connected, and who was lately.
+    func describe() async -> EdgeDescription {
+        var all = EdgeDescription()
         for loop in self.loops {
-            all += await withCheckedContinuation { continuation in
+            let part = await withCheckedContinuation { continuation in
                 let isTaken = loop.post(.describe { continuation.resume(returning: $0) })
-                if !isTaken { continuation.resume(returning: []) }
+                if !isTaken { continuation.resume(returning: EdgeDescription()) }
             }
+            all.connections += part.connections
+            all.closed += part.closed
         }
         return all
     }
 
+    /// What became of an event on a connection; `nil`: the connection or the event is not known here, or no longer.
+    func explain(connection: String, event: ULID) async -> Explanation? {
+        for loop in self.loops {
+            let explanation = await withCheckedContinuation { continuation in
+                let isTaken = loop.post(
+                    .explain(connection: connection, event: event) { continuation.resume(returning: $0) })
+                if !isTaken { continuation.resume(returning: nil) }
+            }
+            if let explanation { return explanation }
+        }
+        return nil
+    }
+
     /// Says goodbye to every client as its contract asks, and ends the loops when all have gone or the time is over.
     func drain() async {
-        for loop in self.loops { _ = loop.post(.drain) }
-        let deadline = ContinuousClock.now + Self.drainMax
+        let heard = self.publishers.positions
+        for loop in self.loops { loop.postAnswer(.drain(heard: heard)) }
+        await self.waitUntilEmpty(within: self.drainMax)
+        for loop in self.loops { loop.postAnswer(.endDrain) }
+        await self.waitUntilEmpty(within: Self.farewellMax)
+        for loop in self.loops { await loop.stop() }
+    }
+
+    private func waitUntilEmpty(within time: Duration) async {
+        let deadline = ContinuousClock.now + time
         while self.census.total > 0, ContinuousClock.now < deadline {
             // `try?`: a cancelled sleep means that there is no more time.
-            guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { break }
+            guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { return }
         }
-        for loop in self.loops { await loop.stop() }
     }
 }
 

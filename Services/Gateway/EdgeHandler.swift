@@ -1,4 +1,5 @@
 import Access
+import Bus
 import Dialects
 import Events
 import Logging
@@ -9,44 +10,60 @@ import WebSockets
 final class EdgeHandler: LoopHandler {
     typealias Message = EdgeMessage
 
-    private let census: Census
-    private let enquiries: Enquiries
-    private let seats: SeatLeases
-    private let isRevoked: (Principal) -> Bool
-    private let logger: Logger
+    let census: Census
+    let publishers: HeardPublishers
+    let enquiries: Enquiries
+    let seats: SeatLeases
+    let isRevoked: (Principal) -> Bool
+    let logger: Logger
     /// Posts into this loop's own mailbox.
-    private let post: Enquiries.Answer
-    private let dialects = DialectRegistry.all
-    private var loop: LoopContext?
-    private var clients: [ConnectionID: Client] = [:]
-    private var clientsByDialect: [Int]
+    let post: Enquiries.Answer
+    let dialects = DialectRegistry.all
+    private(set) var loop: LoopContext?
+    private(set) var clients: [ConnectionID: Client] = [:]
+    private(set) var clientsByDialect: [Int]
     private var arrivals: [ConnectionID: Arrival] = [:]
-    private var index = SubscriptionIndex<Client>()
-    private var projection: UInt64 = 0
-    private var isDraining = false
+    private(set) var index = SubscriptionIndex<Client>()
+    var history = EventHistory()
+    /// Up to where each publisher's durable events were given out here.
+    var delivered: [ServiceName: Position] = [:]
+    /// Up to where each publisher's events had come to the gateway when it began to drain.
+    var heardAtDrain: [ServiceName: Position] = [:]
+    var projection: UInt64 = 0
+    var isDraining = false
+    /// The newest last.
+    var closed: [ClosedClient] = []
 
-    private let deliveries: [Counter]
-    private let tooSlow = Counter(label: "gateway_slow_clients_total")
-    private let unknownTypes = Counter(label: "gateway_unknown_events_total")
+    let slowClients = SlowClients()
+    let deliveries: [Counter]
+    let unknownTypes = Counter(label: "gateway_unknown_events_total")
+    let unreadLogs = Counter(label: "gateway_unread_logs_total")
+    private let futile = Dictionary(
+        uniqueKeysWithValues: FutileReason.allCases.map {
+            ($0, Counter(label: "gateway_futile_filters_total", dimensions: [("why", $0.rawValue)]))
+        })
 
-    private enum Timers {
+    enum Timers {
         static let ping = TimerKind(rawValue: 1)
         static let silence = TimerKind(rawValue: 2)
         static let beat = TimerKind(rawValue: 3)
         static let wake = TimerKind(rawValue: 4)
         static let later = TimerKind(rawValue: 5)
+        static let readOn = TimerKind(rawValue: 6)
+        static let compared = TimerKind(rawValue: 7)
     }
 
-    /// A client's queue (docs/dialects/README.md §3), and how long it may stay beyond it.
-    private static let queuedFramesMax = 1000
-    private static let queuedBytesMax = 4 << 20
-    private static let backlogMax = Duration.seconds(1)
+    /// As many connections that have ended are remembered.
+    static let closedMax = 256
+    /// How much later than a publisher's log the bus may bring an event.
+    static let compareMax = Duration.seconds(60)
 
     init(
-        census: Census, enquiries: Enquiries, seats: SeatLeases, isRevoked: @escaping (Principal) -> Bool,
-        logger: Logger, post: @escaping Enquiries.Answer
+        census: Census, publishers: HeardPublishers, enquiries: Enquiries, seats: SeatLeases,
+        isRevoked: @escaping (Principal) -> Bool, logger: Logger, post: @escaping Enquiries.Answer
     ) {
         self.census = census
+        self.publishers = publishers
         self.enquiries = enquiries
         self.seats = seats
         self.isRevoked = isRevoked
@@ -78,9 +95,17 @@ final class EdgeHandler: LoopHandler {
             case .called(let id, let result):
                 self.resume(id) { client, now in client.session.called(result, at: now) }
             case .seated(let id, let seat, let isTaken): self.seated(id, seat, isTaken)
+            case .handedOver(let id, let token):
+                if let client = self.clients[id] {
+                    self.perform(client.session.handedOver(token, at: .now), for: client)
+                }
+            case .resumed(let id, let redeemed): self.resume(id, with: redeemed)
+            case .replayed(let id, let publisher, let page): self.replayed(id, publisher, page)
             case .revoked(let more): revoked += more
-            case .drain: self.drain()
-            case .describe(let answer): answer(self.clients.values.map(\.description))
+            case .drain(let heard): self.drain(heard)
+            case .endDrain: self.endDrain()
+            case .describe(let answer): answer(self.description)
+            case .explain(let connection, let event, let answer): answer(self.explain(connection, event))
             }
         }
         if !revoked.isEmpty { self.revoke(RevocationList(revoked)) }
@@ -97,16 +122,12 @@ final class EdgeHandler: LoopHandler {
         self.census.leave(self.dialects[arrival.dialect].profile.name)
     }
 
-    private func drain() {
-        self.isDraining = true
-        for client in self.clients.values { self.perform(client.session.drain(at: .now), for: client) }
-    }
-
     // MARK: connections
 
     func opened(_ connection: Connection) {
         guard let arrival = self.arrivals.removeValue(forKey: connection.id) else { return connection.drop() }
-        let client = Client(connection, arrival: arrival, dialect: self.dialects[arrival.dialect])
+        let client = Client(
+            connection, arrival: arrival, dialect: self.dialects[arrival.dialect], after: self.history.last)
         connection.userData = client
         self.clients[client.id] = client
         self.clientsByDialect[client.dialect] += 1
@@ -120,7 +141,8 @@ final class EdgeHandler: LoopHandler {
 
     func closed(_ connection: Connection) {
         guard let client = self.clients.removeValue(forKey: connection.id) else { return self.forget(connection.id) }
-        for key in client.keys { self.index.remove(client, under: key) }
+        self.remember(client)
+        for key in client.filters.keys { self.index.remove(client, under: key) }
         for seat in client.seats { self.seats.giveBack(seat) }
         self.clientsByDialect[client.dialect] -= 1
         self.census.leave(client.profile.name)
@@ -146,7 +168,7 @@ final class EdgeHandler: LoopHandler {
         client.lastHeard = .now
         guard client.isWaiting else { return self.handle(message, for: client) }
         guard client.held.count < Client.heldMax else {
-            return connection.close(code: 1008, reason: "too many messages")
+            return client.close(Closing(1008, "too many messages"))
         }
         client.held.append(message)
     }
@@ -162,7 +184,7 @@ final class EdgeHandler: LoopHandler {
         }
     }
 
-    private func resume(_ id: ConnectionID, _ answer: (Client, Timestamp) -> [SessionAction]) {
+    func resume(_ id: ConnectionID, _ answer: (Client, Timestamp) -> [SessionAction]) {
         guard let client = self.clients[id] else { return }
         client.isWaiting = false
         self.perform(answer(client, .now), for: client)
@@ -185,6 +207,8 @@ final class EdgeHandler: LoopHandler {
             self.perform(client.session.beat(at: .now), for: client)
         case Timers.wake: self.perform(client.session.woke(at: .now), for: client)
         case Timers.later: self.sendDue(to: client)
+        case Timers.readOn: self.readOn(client)
+        case Timers.compared: client.comparesPositions = false
         default: break
         }
     }
@@ -192,11 +216,7 @@ final class EdgeHandler: LoopHandler {
     private func checkSilence(of client: Client) {
         let left = client.profile.silenceMax - (ContinuousClock.now - client.lastHeard)
         guard left <= .zero else { return client.connection.schedule(Timers.silence, after: left) }
-        if let closing = client.profile.silenceClose {
-            client.connection.close(code: closing.code, reason: closing.reason)
-        } else {
-            client.connection.drop()
-        }
+        if let closing = client.profile.silenceClose { client.close(closing) } else { client.drop("silent") }
     }
 
     private func sendDue(to client: Client) {
@@ -210,7 +230,7 @@ final class EdgeHandler: LoopHandler {
 
     // MARK: what sessions want
 
-    private func perform(_ actions: [SessionAction], for client: Client) {
+    func perform(_ actions: [SessionAction], for client: Client) {
         for (place, action) in actions.enumerated() {
             guard !client.connection.isClosing else { return }
             switch action {
@@ -233,8 +253,13 @@ final class EdgeHandler: LoopHandler {
                 self.enquiries.ask(.call(call, client.id, self.post))
             case .wake(let moment):
                 client.connection.schedule(Timers.wake, after: max(.zero, moment - .now))
-            case .close(let closing): client.connection.close(code: closing.code, reason: closing.reason)
-            case .drop: client.connection.drop()
+            case .handOver(let handOver): self.handOver(handOver, of: client)
+            case .resume(let token):
+                client.isWaiting = true
+                self.enquiries.ask(.resume(token, client.id, self.post))
+            case .futile(let filter, let reason): self.note(reason, for: filter, of: client)
+            case .close(let closing): client.close(closing)
+            case .drop: client.drop("dropped")
             }
         }
     }
@@ -244,15 +269,24 @@ final class EdgeHandler: LoopHandler {
         let grant = Grant(principal)
         for key in keys {
             let filter = FilterKey(dialect: client.dialect, tenant: principal.tenant, key: key)
-            client.keys.insert(filter)
+            let since = client.filters[filter]?.since ?? self.history.last
+            client.filters[filter] = Client.Filter(grant: grant, since: since)
             self.index.insert(client, under: filter, grant: grant)
+            let kinds = self.dialects[client.dialect].entries(answeringTo: key)
+            if !kinds.contains(where: grant.mayAllow) { self.note(.notEntitled, for: filter.shown, of: client) }
         }
+    }
+
+    private func note(_ reason: FutileReason, for filter: String, of client: Client) {
+        guard client.futile.updateValue(reason, forKey: filter) == nil else { return }
+        self.futile[reason]?.increment()
     }
 
     private func unsubscribe(_ client: Client, from keys: [String], tenant: String) {
         for key in keys {
             let filter = FilterKey(dialect: client.dialect, tenant: tenant, key: key)
-            guard client.keys.remove(filter) != nil else { continue }
+            guard client.filters.removeValue(forKey: filter) != nil else { continue }
+            client.futile[filter.shown] = nil
             self.index.remove(client, under: filter)
         }
     }
@@ -272,9 +306,9 @@ final class EdgeHandler: LoopHandler {
     // MARK: credentials
 
     /// Notes whom the connection is of. `false`: it was revoked since it was verified, or is one too many, and the connection ends.
-    private func admit(_ principal: Principal, on client: Client) -> Bool {
+    func admit(_ principal: Principal, on client: Client) -> Bool {
         guard client.note(principal) else {
-            client.connection.close(code: 1008, reason: "too many credentials")
+            client.close(Closing(1008, "too many credentials"))
             return false
         }
         guard self.isRevoked(principal) else { return true }
@@ -289,65 +323,5 @@ final class EdgeHandler: LoopHandler {
         }
     }
 
-    private func closeRevoked(_ client: Client) {
-        let closing = client.profile.revokedClose
-        client.connection.close(code: closing.code, reason: closing.reason)
-    }
-
-    // MARK: events
-
-    private func deliver(_ events: [Event], _ now: ContinuousClock.Instant) {
-        for event in events {
-            guard let entry = Catalogue.byType[event.type] else {
-                self.unknownTypes.increment()
-                continue
-            }
-            for (place, dialect) in self.dialects.enumerated() where self.clientsByDialect[place] > 0 {
-                for projection in dialect.project(event) {
-                    self.give(projection, of: event, entry, dialect: place, now)
-                }
-            }
-        }
-    }
-
-    /// Gives one projection to everybody who holds one of its keys and may see the event.
-    private func give(
-        _ projection: Projection, of event: Event, _ entry: CatalogueEntry, dialect: Int, _ now: ContinuousClock.Instant
-    ) {
-        self.projection += 1
-        var frame: FrameRange?
-        var count = 0
-        for key in projection.keys {
-            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: event.tenant, key: key)] else {
-                continue
-            }
-            for (client, grant) in listeners.entries {
-                guard client.lastProjection != self.projection, grant.allows(entry, room: event.room) else { continue }
-                client.lastProjection = self.projection
-                guard let range = frame ?? self.loop?.append(projection.render()) else { return }
-                frame = range
-                self.send(range, to: client, now)
-                count += 1
-            }
-        }
-        if count > 0 { self.deliveries[dialect].increment(by: count) }
-    }
-
-    private func send(_ range: FrameRange, to client: Client, _ now: ContinuousClock.Instant) {
-        let connection = client.connection
-        if connection.queuedFrames == 0 {
-            client.backlogSince = nil
-        } else if client.backlogSince == nil {
-            client.backlogSince = now
-        }
-        if connection.queuedFrames >= Self.queuedFramesMax || connection.queuedBytes >= Self.queuedBytesMax,
-            let since = client.backlogSince, now - since > Self.backlogMax
-        {
-            self.tooSlow.increment()
-            return connection.close(
-                code: Closing.tooSlow.code, reason: Closing.tooSlow.reason, discardingQueue: true)
-        }
-        connection.send(range)
-        client.delivered += 1
-    }
+    private func closeRevoked(_ client: Client) { client.close(client.profile.revokedClose) }
 }

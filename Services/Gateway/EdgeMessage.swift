@@ -1,3 +1,4 @@
+import Bus
 import Dialects
 import Events
 import WebSockets
@@ -11,11 +12,21 @@ enum EdgeMessage: Sendable {
     case called(ConnectionID, Result<[UInt8], CommandFailure>)
     /// Whether the seat that the connection asked for is its.
     case seated(ConnectionID, Seat, Bool)
+    case handedOver(ConnectionID, String?)
+    /// What the token that the connection came with is worth.
+    case resumed(ConnectionID, ReconnectTokens.Redeemed?)
+    /// A page of a publisher's log for a connection that catches up; `nil`: the publisher does not answer.
+    case replayed(ConnectionID, ServiceName, ReplayPage?)
     /// Of each revocation once, when the verifier refuses what it names already.
     case revoked([CredentialRevoked])
-    case drain
+    /// Says goodbye to everybody as their contracts ask. Of the publishers' events, those up to there were posted before.
+    case drain(heard: [ServiceName: Position])
+    /// The time is over for those who have not gone yet.
+    case endDrain
     /// Asks who is connected, for operators.
-    case describe(@Sendable ([ClientDescription]) -> Void)
+    case describe(@Sendable (EdgeDescription) -> Void)
+    /// Asks what became of an event on a connection; `nil`: the connection is not on this loop.
+    case explain(connection: String, event: ULID, @Sendable (Explanation?) -> Void)
 }
 
 /// A connection whose upgrade was accepted, on its way to a loop.
@@ -25,18 +36,4 @@ struct Arrival: Sendable {
     let dialect: Int
     let request: UpgradeRequest
     let principal: Principal?
-}
-
-/// One connection as operators see it.
-struct ClientDescription: Sendable, Encodable {
-    let id: String
-    let dialect: String
-    let address: String
-    let principal: String?
-    let tenant: String?
-    let filters: [String]
-    let connectedAt: String
-    let delivered: Int
-    let queuedFrames: Int
-    let queuedBytes: Int
 }

@@ -11,6 +11,9 @@ final class Enquiries: Service {
         case verify(Credential, remoteAddress: String, ConnectionID, Answer)
         case call(CommandCall, ConnectionID, Answer)
         case seat(Seat, ConnectionID, Answer)
+        case handOver(ReconnectTokens.Content, ConnectionID, Answer)
+        case resume(String, ConnectionID, Answer)
+        case replay(ServiceName, ReplayRequest, ConnectionID, Answer)
     }
 
     /// Posts into the mailbox of the loop that asked.
@@ -19,16 +22,18 @@ final class Enquiries: Service {
     private let commands: CommandClient
     private let verifier: CredentialVerifier
     private let seats: SeatLeases
+    private let tokens: ReconnectTokens
     private let stream: AsyncStream<Enquiry>
     private let continuation: AsyncStream<Enquiry>.Continuation
 
     /// Enquiries that wait for a task; one more is answered as unavailable.
     private static let waitingMax = 20_000
 
-    init(commands: CommandClient, verifier: CredentialVerifier, seats: SeatLeases) {
+    init(commands: CommandClient, verifier: CredentialVerifier, seats: SeatLeases, tokens: ReconnectTokens) {
         self.commands = commands
         self.verifier = verifier
         self.seats = seats
+        self.tokens = tokens
         (self.stream, self.continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.waitingMax))
     }
 
@@ -39,6 +44,9 @@ final class Enquiries: Service {
         case .call(_, let id, let answer):
             answer(.called(id, .failure(CommandFailure(.unavailable, "The gateway is overloaded"))))
         case .seat(let seat, let id, let answer): answer(.seated(id, seat, false))
+        case .handOver(_, let id, let answer): answer(.handedOver(id, nil))
+        case .resume(_, let id, let answer): answer(.resumed(id, nil))
+        case .replay(let publisher, _, let id, let answer): answer(.replayed(id, publisher, nil))
         }
     }
 
@@ -61,7 +69,17 @@ final class Enquiries: Service {
                 answer(.called(id, .failure(error)))
             }
         case .seat(let seat, let id, let answer): answer(.seated(id, seat, await self.seats.take(seat)))
+        case .handOver(let content, let id, let answer): answer(.handedOver(id, await self.tokens.issue(content)))
+        case .resume(let token, let id, let answer): answer(.resumed(id, await self.tokens.redeem(token)))
+        case .replay(let publisher, let request, let id, let answer):
+            answer(.replayed(id, publisher, await self.page(request, of: publisher)))
         }
+    }
+
+    private func page(_ request: ReplayRequest, of publisher: ServiceName) async -> ReplayPage? {
+        // `try?`: whatever the reason, the asker tries again.
+        let bytes = try? await self.commands.call(publisher, ReplayRequest.name, body: JSON.encode(request))
+        return bytes.flatMap(ReplayPage.init)
     }
 }
 

@@ -18,7 +18,8 @@ struct Gateway: AsyncParsableCommand {
 
     func run() async {
         let loops = self.loops
-        await ServiceProcess.run("gateway") { process in
+        // Clients have up to 25 seconds to go on elsewhere, and 3 to say goodbye.
+        await ServiceProcess.run("gateway", shutdownMax: .seconds(29)) { process in
             let config = try GatewayConfig(process.config, loops: loops)
             let bus = BusConfig(process.config, portsBase: try process.config.portsBase())
             let commands = CommandClient(endpoints: bus.endpoints, logger: process.logger)
@@ -27,16 +28,19 @@ struct Gateway: AsyncParsableCommand {
                 commands: commands, process: .gateway, cache: cache, logger: process.logger)
             let proxies = TrustedProxies(process.config)
             let seats = SeatLeases(instance: config.instance, commands: commands)
-            let enquiries = Enquiries(commands: commands, verifier: verifier, seats: seats)
+            let tokens = await ReconnectTokens(
+                key: config.reconnectKey, commands: commands, logger: process.logger)
+            let enquiries = Enquiries(commands: commands, verifier: verifier, seats: seats, tokens: tokens)
             let census = Census()
+            let publishers = HeardPublishers()
             let edge = try Edge(
-                config: config, census: census, enquiries: enquiries, seats: seats, isRevoked: verifier.isRevoked,
-                logger: process.logger)
+                config: config, census: census, publishers: publishers, enquiries: enquiries, seats: seats,
+                isRevoked: verifier.isRevoked, logger: process.logger)
             verifier.whenRevoked { edge.revoke($0) }
-            let doorman = Doorman(census: census, verifier: verifier, proxies: proxies)
+            let doorman = Doorman(census: census, verifier: verifier, proxies: proxies, origins: config.origins)
             let acceptor = try Acceptor(config: config, doorman: doorman, edge: edge, logger: process.logger)
             let subscriber = Subscriber(
-                publishers: bus.endpoints, logger: process.logger, isCongested: { edge.isCongested }
+                publishers: bus.endpoints, logger: process.logger, heard: publishers, isCongested: { edge.isCongested }
             ) { events in
                 verifier.hear(events)
                 edge.deliver(events)
@@ -44,8 +48,10 @@ struct Gateway: AsyncParsableCommand {
 
             let readiness = Readiness()
             for publisher in ServiceName.publishers {
-                readiness.require("bus.\(publisher.rawValue)") { subscriber.state(of: publisher).isHeard }
+                readiness.require("bus.\(publisher.rawValue)") { publishers.state(of: publisher).isHeard }
             }
+            // Load balancers send new clients elsewhere while this one drains.
+            readiness.require("edge") { !census.isDraining }
             readiness.require("auth-keys") { verifier.hasKeys }
             let reporter = PeriodicDuty(every: .seconds(2)) {
                 let report = ReportProcess(

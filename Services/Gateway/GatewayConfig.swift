@@ -1,4 +1,5 @@
 import Configuration
+import FoundationEssentials
 import ServiceKit
 
 /// | key | type | default | |
@@ -8,12 +9,19 @@ import ServiceKit
 /// | `gateway.http.port` | int | `ports.base` + 10 | the operators' API |
 /// | `gateway.instance` | string | `gateway-1` | tells replicas apart |
 /// | `gateway.loops` | int | 1 | event loops, one thread each, 1 to 64 |
+/// | `gateway.drain.seconds` | int | 25 | how long clients that can go on elsewhere have for it when the gateway ends, 0 to 25 |
+/// | `gateway.reconnect.key.file` | string | none | the file with the key that all gateways sign reconnect tokens with, at least 32 characters; without one there are no such tokens |
+/// | `gateway.origins` | string | none | the only values of a browser's `Origin` that are let in, separated by commas; none: any |
 struct GatewayConfig {
     let edgeHost: String
     let edgePort: Int
     let http: HTTPConfig
     let instance: String
     let loops: Int
+    let drain: Duration
+    let reconnectKey: [UInt8]?
+    /// In lower case; `nil`: any.
+    let origins: Set<String>?
 
     /// - Parameter loops: what the command line says; it wins.
     init(_ config: ConfigReader, loops: Int?) throws {
@@ -25,5 +33,27 @@ struct GatewayConfig {
         guard (1...64).contains(self.loops) else {
             throw ConfigurationError(key: "gateway.loops", problem: "must be from 1 to 64")
         }
+        let drain = config.int(forKey: "gateway.drain.seconds", default: 25)
+        guard (0...25).contains(drain) else {
+            throw ConfigurationError(key: "gateway.drain.seconds", problem: "must be from 0 to 25")
+        }
+        self.drain = .seconds(drain)
+        self.reconnectKey = try config.string(forKey: "gateway.reconnect.key.file").map(Self.key)
+        self.origins = config.string(forKey: "gateway.origins").map { text in
+            Set(text.split(separator: ",").map { $0.filter { !$0.isWhitespace }.lowercased() })
+        }
+    }
+
+    private static func key(in path: String) throws -> [UInt8] {
+        // `try?`: whatever the reason, the operator needs the key and the path.
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            throw ConfigurationError(
+                key: "gateway.reconnect.key.file", problem: "names a file that cannot be read: \(path)")
+        }
+        let key = Array(text.filter { !$0.isWhitespace }.utf8)
+        guard key.count >= 32 else {
+            throw ConfigurationError(key: "gateway.reconnect.key.file", problem: "must hold at least 32 characters")
+        }
+        return key
     }
 }

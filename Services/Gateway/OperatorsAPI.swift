@@ -22,8 +22,27 @@ enum OperatorsAPI {
         router.get("/connections") { _, context in
             let principal = try context.require(.systemRead)
             let seesAll = principal.scopes.contains(.authAdmin)
-            let clients = await edge.describe().filter { seesAll || $0.tenant == nil || $0.tenant == principal.tenant }
-            return Response.json(["connections": clients.sorted { $0.connectedAt < $1.connectedAt }])
+            let edge = await edge.describe()
+            let isShown = { (client: ClientDescription) in
+                seesAll || client.tenant == nil || client.tenant == principal.tenant
+            }
+            return Response.json([
+                "connections": edge.connections.filter(isShown).sorted { $0.connectedAt < $1.connectedAt },
+                "closed": edge.closed.filter(isShown),
+            ])
+        }
+        router.get("/explain") { request, context in
+            let principal = try context.require(.systemRead)
+            guard let connection = request.uri.queryParameters["connection"],
+                let event = request.uri.queryParameters["event"].flatMap({ Self.eventID(String($0)) })
+            else {
+                throw APIFailure(
+                    .badRequest, "connection and event are needed: ids as /connections and clients show them")
+            }
+            guard let explanation = await edge.explain(connection: String(connection), event: event),
+                principal.scopes.contains(.authAdmin) || explanation.tenants.isSubset(of: [principal.tenant])
+            else { throw APIFailure(.notFound, "this connection or this event is not known here, or no longer") }
+            return Response.json(explanation)
         }
         router.refuseOtherMethods()
         return Application(
@@ -31,5 +50,10 @@ enum OperatorsAPI {
             configuration: .init(
                 address: .hostname(config.http.host, port: config.http.port), serverName: "crosspoint"),
             logger: process.logger)
+    }
+
+    /// An event's id as clients know it: Source Saver's have a prefix.
+    private static func eventID(_ text: String) -> ULID? {
+        ULID(text: text.hasPrefix("msg-") ? String(text.dropFirst(4)) : text)
     }
 }

@@ -55,6 +55,11 @@ final class Grant {
         self.allowed = Catalogue.entries.map { principal.maySee($0) }
     }
 
+    /// Whether there can be events of that kind that it allows.
+    func mayAllow(_ entry: CatalogueEntry) -> Bool {
+        self.allowed[entry.index] && !(entry.room == .station && self.principal.stations?.isEmpty == true)
+    }
+
     /// The tenant is right already: it is part of the key.
     func allows(_ entry: CatalogueEntry, room: String) -> Bool {
         guard self.allowed[entry.index] else { return false }

@@ -2,27 +2,19 @@ import CZeroMQ
 public import Events
 public import Logging
 import Metrics
-import NIOConcurrencyHelpers
 public import ServiceLifecycle
 import Threads
 
 /// Listens to the publishers of a process's configuration, on a thread of its own: durable events arrive in order, once, and
 /// without holes (a hole is repaired from the publisher's log); transient ones as they come.
 public final class Subscriber: Service {
-    /// What is known of a publisher.
-    public struct PublisherState: Sendable {
-        /// It was heard within the last three seconds.
-        public var isHeard: Bool
-        public var position: Position?
-    }
-
     private let publishers: [ServiceName: BusEndpoints]
     private let logger: Logger
     private let isCongested: @Sendable () -> Bool
     private let deliver: @Sendable ([Event]) -> Void
     private let wake = WakeSignal()
     private let context = Context()
-    private let heard = NIOLockedValueBox<[ServiceName: (at: ContinuousClock.Instant, position: Position?)]>([:])
+    private let heard: HeardPublishers
     private let started = Timestamp.now
 
     private let received = Counter(label: "bus_received_events_total")
@@ -33,18 +25,20 @@ public final class Subscriber: Service {
     /// Messages taken from the socket before they are handed on.
     private static let batchMax = 2_000
     private static let congestedPause = Duration.milliseconds(5)
-    private static let silenceMax = Duration.seconds(3)
     private static let replayTimeout = Duration.seconds(5)
     private static let replayRetry = Duration.milliseconds(200)
 
     /// - Parameters:
+    ///   - heard: told what is heard of the publishers.
     ///   - queueMax: how many messages may wait for the subscriber's thread; what comes beyond is repaired from the logs.
     ///   - isCongested: asked on the subscriber's thread; while it is true events wait in the socket's queue.
     ///   - deliver: called on the subscriber's thread with what has arrived, in order; it must not block.
     public init(
-        publishers: [ServiceName: BusEndpoints], logger: Logger, queueMax: Int32 = 100_000,
+        publishers: [ServiceName: BusEndpoints], logger: Logger, heard: HeardPublishers = HeardPublishers(),
+        queueMax: Int32 = 100_000,
         isCongested: @escaping @Sendable () -> Bool = { false }, deliver: @escaping @Sendable ([Event]) -> Void
     ) {
+        self.heard = heard
         self.queueMax = queueMax
         self.isCongested = isCongested
         self.publishers = publishers
@@ -52,11 +46,7 @@ public final class Subscriber: Service {
         self.deliver = deliver
     }
 
-    public func state(of publisher: ServiceName) -> PublisherState {
-        let last = self.heard.withLockedValue { $0[publisher] }
-        let isHeard = last.map { ContinuousClock.now - $0.at < Self.silenceMax } ?? false
-        return PublisherState(isHeard: isHeard, position: last?.position)
-    }
+    public func state(of publisher: ServiceName) -> HeardPublishers.State { self.heard.state(of: publisher) }
 
     /// Listens until shutdown. Throws `BusError` when an endpoint is not an address.
     public func run() async throws {
@@ -70,6 +60,8 @@ public final class Subscriber: Service {
         var follower: LogFollower
         var awaited: (correlation: UInt64, until: ContinuousClock.Instant)?
         var retry: (request: ReplayRequest, at: ContinuousClock.Instant)?
+        /// It was heard in this turn.
+        var isNews = false
 
         init(name: ServiceName, commands: Socket, since: Timestamp) {
             self.name = name
@@ -105,9 +97,14 @@ public final class Subscriber: Service {
             var batch: [Event] = []
             try self.receive(from: socket, followed, into: &batch)
             for publisher in followed.values { try self.continueReplay(of: publisher, into: &batch) }
-            guard !batch.isEmpty else { continue }
-            self.received.increment(by: batch.count)
-            self.deliver(batch)
+            if !batch.isEmpty {
+                self.received.increment(by: batch.count)
+                self.deliver(batch)
+            }
+            for publisher in followed.values where publisher.isNews {
+                publisher.isNews = false
+                self.heard.note(publisher.name, at: publisher.follower.position)
+            }
         }
     }
 
@@ -117,18 +114,13 @@ public final class Subscriber: Service {
             if let event = EventCodec.event(from: frames) {
                 guard let publisher = followed[event.publisher] else { continue }
                 try self.carryOut([publisher.follower.received(event)], for: publisher, into: &batch)
-                self.note(publisher)
+                publisher.isNews = true
             } else if let announcement = Announcement(frames: frames), let publisher = followed[announcement.publisher]
             {
                 try self.carryOut([publisher.follower.announced(announcement.position)], for: publisher, into: &batch)
-                self.note(publisher)
+                publisher.isNews = true
             }
         }
-    }
-
-    private func note(_ publisher: Followed) {
-        let position = publisher.follower.position
-        self.heard.withLockedValue { $0[publisher.name] = (.now, position) }
     }
 
     private func carryOut(
@@ -174,7 +166,7 @@ public final class Subscriber: Service {
             publisher.awaited = nil
             if case .success(let bytes) = reply.result, let page = ReplayPage(bytes: bytes) {
                 try self.carryOut(publisher.follower.replayed(page), for: publisher, into: &batch)
-                self.note(publisher)
+                publisher.isNews = true
             } else {
                 publisher.follower.replayFailed()
             }

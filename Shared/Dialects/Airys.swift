@@ -19,7 +19,7 @@ public struct Airys: Dialect {
         guard let name = Self.names[event.type] else { return [] }
         let room = event.room
         let keys = [filterKey(name, room), filterKey(name, "*"), filterKey("*", room), filterKey("*", "*")]
-        let own = Projection(keys: keys) {
+        let own = Projection(keys: keys, dropRank: Self.dropRanks[event.type] ?? 0) {
             var frame: [UInt8] = []
             frame.reserveCapacity(event.data.count + name.utf8.count + 80)
             frame.append(text: "{\"type\":")
@@ -36,7 +36,18 @@ public struct Airys: Dialect {
         ]
     }
 
+    public func entries(answeringTo key: String) -> [CatalogueEntry] {
+        if key == Self.statusKey { return Catalogue.shown.filter { Self.statusTypes.contains($0.type) } }
+        let name = filterName(key)
+        return name == "*" ? Catalogue.shown : Catalogue.shown.filter { Self.names[$0.type] == name }
+    }
+
     static let messageBytesMax = 1_048_576
+
+    /// In which order a client that is too slow does without them (contract §6).
+    private static let dropRanks: [EventType: UInt8] = [
+        "camera.metrics": 1, "camera.analytics": 2, "camera.face_detected": 3,
+    ]
 
     /// By type: the camera events without their domain, the others with it.
     static let names: [EventType: String] = Dictionary(

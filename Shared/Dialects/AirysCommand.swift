@@ -8,6 +8,8 @@ enum AirysCommand {
     case unsubscribe(events: [String]?, cameras: [String]?, Envelope)
     /// `heartbeat` or `ping`.
     case beat(timestamp: JSON?, Envelope)
+    /// A piece of a message.
+    case chunk(AirysChunks.Chunk, Envelope)
 
     /// What every message has.
     struct Envelope {
@@ -71,6 +73,11 @@ enum AirysCommand {
             return .beat(
                 timestamp: message["timestamp"].flatMap { $0.double == nil && $0.string == nil ? .none : .some($0) },
                 envelope)
+        case "chunk":
+            guard let chunk = AirysChunks.Chunk(message) else {
+                throw AirysProblem("INVALID_MESSAGE", "A chunk has id, seq, total and data in base 64")
+            }
+            return .chunk(chunk, envelope)
         default: throw AirysProblem("UNKNOWN_TYPE", "Unknown type")
         }
     }
@@ -115,7 +122,7 @@ enum AirysCommand {
     var envelope: Envelope {
         switch self {
         case .auth(_, let envelope), .control(_, let envelope), .subscribe(_, _, let envelope),
-            .unsubscribe(_, _, let envelope), .beat(_, let envelope):
+            .unsubscribe(_, _, let envelope), .beat(_, let envelope), .chunk(_, let envelope):
             envelope
         }
     }

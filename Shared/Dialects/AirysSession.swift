@@ -30,6 +30,7 @@ struct AirysSession: DialectSession {
     private var pending: Pending?
     private var filter = AirysFilter()
     private var overflows: [Timestamp] = []
+    private var chunks = AirysChunks()
 
     init(token: String?, id: ULID = ULID()) {
         self.token = token
@@ -121,9 +122,21 @@ struct AirysSession: DialectSession {
             guard let deadline = self.deadline, deadline <= now else { return [] }
             return self.refuse("AUTH_TIMEOUT", "No auth within \(Self.loginMax.components.seconds) seconds", nil)
         case .loggedIn(let principal, _):
-            return principal.isExpired(at: now) ? self.refuse("AUTH_FAILED", "The token has expired", nil) : []
+            guard !principal.isExpired(at: now) else {
+                return self.refuse("AUTH_FAILED", "The token has expired", nil)
+            }
+            let lost = self.chunks.giveUp(at: now).map {
+                AirysReply.error(
+                    AirysProblem("INVALID_MESSAGE", "Chunks are missing after 30 seconds", details: ["id": .string($0)])
+                )
+            }
+            return lost + self.nextWake(of: principal)
         case .closed: return []
         }
+    }
+
+    private func nextWake(of principal: Principal) -> [SessionAction] {
+        [principal.expires, self.chunks.nextEnd].compactMap(\.self).min().map { [.wake(at: $0)] } ?? []
     }
 
     /// Clients come back only after a connection that was lost (1006): hence no CLOSE frame.
@@ -148,7 +161,7 @@ struct AirysSession: DialectSession {
             .subscribe([Airys.statusKey], as: Self.watcher(principal)),
             .subscribe(self.filter.keys.sorted(), as: principal),
         ]
-        if let expires = principal.expires { actions.append(.wake(at: expires)) }
+        actions += self.nextWake(of: principal)
         guard principal.scopes.contains(.camerasRead) else { return actions }
         self.pending = .snapshot
         return actions + [.call(CommandCall(ActiveCameras(tenant: principal.tenant)))]
@@ -187,6 +200,7 @@ struct AirysSession: DialectSession {
         case .unsubscribe(let events, let cameras, let envelope):
             return self.change(
                 to: self.filter.removing(events: events, cameras: cameras), "unsubscribed", envelope, as: principal)
+        case .chunk(let chunk, let envelope): return self.take(chunk, envelope, as: principal, at: now)
         case .control(let control, let envelope):
             guard principal.scopes.contains(control.action == .status ? .camerasRead : .camerasControl) else {
                 return [AirysReply.error(AirysProblem("FORBIDDEN", "The token does not allow this", envelope))]
@@ -195,6 +209,22 @@ struct AirysSession: DialectSession {
             let call = ControlCamera(
                 camera: control.camera, action: control.action.rawValue, settings: control.settings, sender: principal)
             return [.call(CommandCall(call))]
+        }
+    }
+
+    private mutating func take(
+        _ chunk: AirysChunks.Chunk, _ envelope: AirysCommand.Envelope, as principal: Principal, at now: Timestamp
+    ) -> [SessionAction] {
+        do throws(AirysProblem) {
+            guard let text = try self.chunks.take(chunk, envelope, at: now) else { return self.nextWake(of: principal) }
+            switch AirysCommand.parse(text) {
+            case .success(.chunk(_, let envelope)):
+                return [AirysReply.error(AirysProblem("INVALID_MESSAGE", "A chunk holds no chunks", envelope))]
+            case .success(let command): return self.perform(command, as: principal, at: now)
+            case .failure(let problem): return [AirysReply.error(problem)]
+            }
+        } catch {
+            return [AirysReply.error(error)]
         }
     }
 

@@ -33,11 +33,23 @@ public struct Astro: Dialect {
                 frame.append(text: ",\"room\":")
                 frame.append(quoted: room)
                 frame.append(text: ",\"data\":")
-                frame += event.data
+                frame += event.type == Self.sessionReset ? Self.bothWays(event.data) : event.data
                 frame.append(text: "}")
                 return frame
             }
         ]
+    }
+
+    public func entries(answeringTo key: String) -> [CatalogueEntry] { Self.topics[filterName(key)].map { [$0] } ?? [] }
+
+    private static let sessionReset: EventType = "channel.session.reset"
+
+    /// The session's map, and the same map as its member `session`: newer documents have the one, older clients read the other (§11.3).
+    private static func bothWays(_ data: [UInt8]) -> [UInt8] {
+        guard let members = JSON(parsing: data)?.object, members["session"] == nil,
+            let end = data.lastIndex(of: UInt8(ascii: "}"))
+        else { return data }
+        return data[..<end] + Array((members.isEmpty ? "\"session\":" : ",\"session\":").utf8) + data + data[end...]
     }
 
     /// By topic, which is the type's name.

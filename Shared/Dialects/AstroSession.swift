@@ -6,24 +6,42 @@ struct AstroSession: DialectSession {
     private static let authorizationMax = Duration.seconds(5)
 
     private let reconnectToken: String?
+    private var clientID = ""
     private var subscriptions: [Subscription: Principal] = [:]
     /// The subscribe whose credential is being verified.
     private var pending: Pending?
+    private var isResuming = false
+    private var drain = Drain.no
+
+    /// A draining gateway hands the session over when nothing is under way that belongs to it.
+    private enum Drain {
+        case no, due, handedOver
+    }
 
     init(reconnectToken: String?) { self.reconnectToken = reconnectToken }
 
     mutating func opened(at now: Timestamp) -> [SessionAction] {
-        guard self.reconnectToken == nil else { return [.close(Closing(1008, "invalid reconnect token"))] }
-        return [
-            AstroReply.send(
-                type: "welcome", ["message": "Welcome to Astro", "client_id": .string(ULID(at: now).text)], at: now)
-        ]
+        if let token = self.reconnectToken {
+            self.isResuming = true
+            return [.resume(token)]
+        }
+        self.clientID = ULID(at: now).text
+        return [self.welcome(at: now)]
+    }
+
+    private func welcome(at now: Timestamp) -> SessionAction {
+        let data: JSON = ["message": "Welcome to Astro", "client_id": .string(self.clientID)]
+        return AstroReply.send(type: "welcome", data, at: now)
     }
 
     mutating func received(_ text: [UInt8], at now: Timestamp) -> [SessionAction] {
         switch AstroCommand.parse(text) {
         case .failure(let problem):
             return [AstroReply.error(problem.error, problem.message, nonce: problem.nonce, at: now)]
+        case .success(.subscribe(let request)) where self.drain == .handedOver:
+            return [Self.goingAway(nonce: request.nonce, at: now)]
+        case .success(.unsubscribe(_, _, let nonce)) where self.drain == .handedOver:
+            return [Self.goingAway(nonce: nonce, at: now)]
         case .success(.subscribe(let request)):
             let deadline = now + Self.authorizationMax
             self.pending = Pending(request: request, deadline: deadline)
@@ -44,7 +62,13 @@ struct AstroSession: DialectSession {
         // Without one, its deadline has passed and was answered.
         guard let pending = self.pending else { return [] }
         self.pending = nil
-        let nonce = pending.request.nonce
+        return self.answer(pending.request, result, at: now) + self.handOverIfDue()
+    }
+
+    private mutating func answer(
+        _ request: AstroCommand.Subscribe, _ result: Result<Principal, VerificationFailure>, at now: Timestamp
+    ) -> [SessionAction] {
+        let nonce = request.nonce
         switch result {
         case .failure(.invalid):
             return [AstroReply.error("err_unauthorized", "the token is not valid", nonce: nonce, at: now)]
@@ -56,7 +80,7 @@ struct AstroSession: DialectSession {
                     at: now)
             ]
         case .failure(.unavailable): return [Self.deadlineExceeded(nonce: nonce, at: now)]
-        case .success(let principal): return self.subscribe(pending.request, as: principal, at: now)
+        case .success(let principal): return self.subscribe(request, as: principal, at: now)
         }
     }
 
@@ -76,7 +100,41 @@ struct AstroSession: DialectSession {
             ]
         }
         if let next = self.nextWake { actions.append(.wake(at: next)) }
-        return actions
+        return actions + self.handOverIfDue()
+    }
+
+    // MARK: from one gateway to the next (contract §7)
+
+    mutating func drain(at now: Timestamp) -> [SessionAction] {
+        self.drain = .due
+        return self.handOverIfDue()
+    }
+
+    private mutating func handOverIfDue() -> [SessionAction] {
+        guard self.drain == .due, !self.isResuming, self.pending == nil else { return [] }
+        self.drain = .handedOver
+        return [.handOver(AstroHandOver(clientID: self.clientID, subscriptions: self.subscriptions).value)]
+    }
+
+    mutating func handedOver(_ token: String?, at now: Timestamp) -> [SessionAction] {
+        guard let token else { return [.close(.goingAway)] }
+        let data: JSON = ["message": "The server is shutting down.", "reconnect_token": .string(token)]
+        return [AstroReply.send(type: "reconnect", data, at: now)]
+    }
+
+    mutating func resumed(_ value: HandOver?, at now: Timestamp) -> [SessionAction] {
+        self.isResuming = false
+        guard let handOver = value.flatMap(AstroHandOver.init) else {
+            return [.close(Closing(1008, "invalid reconnect token"))]
+        }
+        self.clientID = handOver.clientID
+        self.subscriptions = handOver.subscriptions
+        var actions = [self.welcome(at: now)]
+        for (subscription, principal) in handOver.subscriptions.sorted(by: { $0.key.key < $1.key.key }) {
+            actions.append(.subscribe([subscription.key], as: principal))
+        }
+        if let next = self.nextWake { actions.append(.wake(at: next)) }
+        return actions + self.handOverIfDue()
     }
 
     private mutating func subscribe(
@@ -120,11 +178,17 @@ struct AstroSession: DialectSession {
         (self.subscriptions.values.compactMap(\.expires) + [self.pending?.deadline].compactMap(\.self)).min()
     }
 
+    /// What it asks for now would not be known to the gateway that it goes on at.
+    private static func goingAway(nonce: String?, at now: Timestamp) -> SessionAction {
+        AstroReply.error(
+            "err_internal_error", "the server is shutting down: use the reconnect token", nonce: nonce, at: now)
+    }
+
     private static func deadlineExceeded(nonce: String?, at now: Timestamp) -> SessionAction {
         AstroReply.error("err_deadline_exceeded", "authorization timed out", nonce: nonce, at: now)
     }
 
-    private struct Subscription: Hashable {
+    struct Subscription: Hashable {
         let topic: String
         let room: String
         /// Tokens of several channels may meet on one connection.

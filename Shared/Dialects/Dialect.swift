@@ -12,17 +12,23 @@ public protocol Dialect: Sendable {
 
     /// Says an event in this dialect: usually one frame, none where it has no words for it, more where the contract asks.
     func project(_ event: Event) -> [Projection]
+
+    /// The kinds of event that can answer to a filter key of this dialect.
+    func entries(answeringTo key: String) -> [CatalogueEntry]
 }
 
 /// An event as one dialect says it.
 public struct Projection: Sendable {
     /// The filter keys it answers to; who holds any of them, in the event's tenant, gets the frame once.
     public var keys: [String]
+    /// Whether a client that is too slow can do without it (docs/dialects/README.md §3): from 1 on, the lowest goes first; 0: it cannot.
+    public var dropRank: UInt8
     /// The text frame. Rendered once per event, and only when somebody listens.
     public var render: @Sendable () -> [UInt8]
 
-    public init(keys: [String], render: @escaping @Sendable () -> [UInt8]) {
+    public init(keys: [String], dropRank: UInt8 = 0, render: @escaping @Sendable () -> [UInt8]) {
         self.keys = keys
+        self.dropRank = dropRank
         self.render = render
     }
 }
@@ -35,7 +41,7 @@ public enum DialectName: String, Sendable, Hashable, CaseIterable {
 /// What the gateway enforces for a dialect, the same way for all of them.
 public struct DialectProfile: Sendable {
     public var name: DialectName
-    /// Exact paths that mean this dialect on every listener (contracts/README §2).
+    /// Exact paths that mean this dialect on every listener (docs/dialects/README.md §2).
     public var paths: [String]
     /// Its own listener's place after the edge's first port; that listener's `/` is this dialect's if `ownsRoot`.
     public var listener: Int

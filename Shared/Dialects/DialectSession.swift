@@ -29,8 +29,17 @@ public protocol DialectSession {
     /// Every `beatInterval` of the profile.
     mutating func beat(at now: Timestamp) -> [SessionAction]
 
+    /// The answer to `handOver`: a token that another gateway goes on with, or `nil` if there is none to be had.
+    mutating func handedOver(_ token: String?, at now: Timestamp) -> [SessionAction]
+
+    /// The answer to `resume`: what the other gateway handed over, or `nil` if the token is good for nothing.
+    mutating func resumed(_ handOver: HandOver?, at now: Timestamp) -> [SessionAction]
+
     /// The gateway shuts down: say goodbye as the contract asks.
     mutating func drain(at now: Timestamp) -> [SessionAction]
+
+    /// The time is over that a draining gateway leaves to those who have not gone yet.
+    mutating func drainEnded(at now: Timestamp) -> [SessionAction]
 }
 
 extension DialectSession {
@@ -41,7 +50,10 @@ extension DialectSession {
     public mutating func called(_ result: Result<[UInt8], CommandFailure>, at now: Timestamp) -> [SessionAction] { [] }
     public mutating func woke(at now: Timestamp) -> [SessionAction] { [] }
     public mutating func beat(at now: Timestamp) -> [SessionAction] { [] }
+    public mutating func handedOver(_ token: String?, at now: Timestamp) -> [SessionAction] { [] }
+    public mutating func resumed(_ handOver: HandOver?, at now: Timestamp) -> [SessionAction] { [] }
     public mutating func drain(at now: Timestamp) -> [SessionAction] { [.close(.goingAway)] }
+    public mutating func drainEnded(at now: Timestamp) -> [SessionAction] { [.close(.goingAway)] }
 }
 
 /// Why a credential was not accepted.
@@ -71,11 +83,39 @@ public enum SessionAction: Sendable, Hashable {
     case verify(Credential)
     /// Sends a command to a service; answered with `called`.
     case call(CommandCall)
+    /// Has a token made with which another gateway goes on where this one is now; answered with `handedOver`.
+    case handOver(HandOver)
+    /// Goes on where another gateway was when it made that token; answered with `resumed`. The durable events since then, as far as
+    /// they answer to what the session subscribes to in its answer, follow that answer, and what happens now follows them.
+    case resume(String)
+    /// Tells operators that the client asked for something that will never come.
+    case futile(filter: String, reason: FutileReason)
     /// Calls `woke` at that moment instead of any earlier request.
     case wake(at: Timestamp)
     case close(Closing)
     /// Ends the TCP connection without a CLOSE frame: the client sees 1006.
     case drop
+}
+
+/// Why a filter can match nothing.
+public enum FutileReason: String, Sendable, Hashable, Encodable, CaseIterable {
+    /// The dialect has no event of that name.
+    case unknownName = "unknown name"
+    /// The credential lacks the scope, or the room.
+    case notEntitled = "not entitled"
+}
+
+/// What another gateway needs to know of a connection to go on with it.
+public struct HandOver: Codable, Sendable, Hashable {
+    /// Everybody for whom it has subscriptions.
+    public var principals: [Principal]
+    /// The session's own, one JSON object.
+    public var session: JSON
+
+    public init(principals: [Principal], session: JSON) {
+        self.principals = principals
+        self.session = session
+    }
 }
 
 /// A place among the open connections of one key or account.

@@ -23,7 +23,10 @@ public struct Grimnir: Dialect {
 
     public func makeSession(_ request: UpgradeRequest, principal: Principal?) -> any DialectSession {
         guard let principal else { preconditionFailure("a Grimnir connection opens with a principal") }
-        return GrimnirSession(types: Self.types(asked: request.query("types") ?? ""), principal: principal)
+        let asked = Self.types(asked: request.query("types") ?? "")
+        return GrimnirSession(
+            types: asked.filter(Self.known.contains), unknown: asked.filter { !Self.known.contains($0) },
+            principal: principal)
     }
 
     public func project(_ event: Event) -> [Projection] {
@@ -42,15 +45,18 @@ public struct Grimnir: Dialect {
         ]
     }
 
+    public func entries(answeringTo key: String) -> [CatalogueEntry] {
+        Catalogue.shown.filter { Self.names[$0.type] == key }
+    }
+
     static let names: [EventType: String] = Dictionary(
         uniqueKeysWithValues: Catalogue.shown.map { ($0.type, $0.type.name(without: "radio")) })
 
     private static let known = Set(Self.names.values)
 
-    /// The known ones of a list separated by commas; the default for an empty list.
+    /// The names of a list separated by commas, known or not; the default for an empty list.
     static func types(asked: String) -> [String] {
         let names = asked.split(separator: ",").map { String($0).trimmed }.filter { !$0.isEmpty }
-        guard !names.isEmpty else { return ["now_playing", "health"] }
-        return names.filter(Self.known.contains).unique
+        return names.isEmpty ? ["now_playing", "health"] : names.unique
     }
 }

@@ -20,6 +20,9 @@ extension Event {
 /// A filter key of two parts. The separator is in no event type, so two different pairs never make the same key.
 func filterKey(_ type: some StringProtocol, _ room: some StringProtocol) -> String { "\(type)\u{1F}\(room)" }
 
+/// The first part of such a key.
+func filterName(_ key: String) -> String { String(key.prefix { $0 != "\u{1F}" }) }
+
 extension [String] {
     /// Each member once, in order of first appearance.
     var unique: [String] {

@@ -33,6 +33,11 @@ public struct SourceSaver: Dialect {
         return [own, copy]
     }
 
+    public func entries(answeringTo key: String) -> [CatalogueEntry] {
+        if key == Self.alertCopy { return Catalogue.shown.filter { $0.type == "performance.alert" } }
+        return Catalogue.shown.filter { Self.names[$0.type]?.keys.contains(key) == true }
+    }
+
     /// How an event is called, and the patterns that it matches.
     struct Name {
         let event: String

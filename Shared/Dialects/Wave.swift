@@ -34,6 +34,8 @@ public struct Wave: Dialect {
         ]
     }
 
+    public func entries(answeringTo key: String) -> [CatalogueEntry] { Self.types[filterName(key)].map { [$0] } ?? [] }
+
     /// By their names on the wire.
     static let types: [String: CatalogueEntry] = Dictionary(
         uniqueKeysWithValues: Catalogue.shown.map { ($0.type.name, $0) })

@@ -46,7 +46,13 @@ public struct SpendToken: Command {
     public struct Answer: Codable, Sendable {
         /// `false`: it was spent before.
         public var isFirst: Bool
-        public init(isFirst: Bool) { self.isFirst = isFirst }
+        /// What was kept under the id; told once.
+        public var content: String?
+
+        public init(isFirst: Bool, content: String? = nil) {
+            self.isFirst = isFirst
+            self.content = content
+        }
     }
     public static let name = "auth.spend"
     public static let service = ServiceName.auth
@@ -57,6 +63,28 @@ public struct SpendToken: Command {
 
     public init(id: String, until: Timestamp) {
         self.id = id
+        self.until = until
+    }
+}
+
+/// Keeps what does not fit into a token that counts once, until that is spent. Fails with `conflict` if something is kept under the id
+/// already.
+public struct KeepToken: Command {
+    public struct Answer: Codable, Sendable {
+        public init() {}
+    }
+    public static let name = "auth.keep"
+    public static let service = ServiceName.auth
+    /// 1 to 64 letters, digits, `-` or `_`.
+    public var id: String
+    /// At most 256 KiB.
+    public var content: String
+    /// When the token ends by itself; within an hour.
+    public var until: Timestamp
+
+    public init(id: String, content: String, until: Timestamp) {
+        self.id = id
+        self.content = content
         self.until = until
     }
 }

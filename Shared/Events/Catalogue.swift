@@ -5,6 +5,8 @@ public struct CatalogueEntry: Sendable, Hashable {
     /// What a principal needs to see it; `nil`: any credential of the tenant will do.
     public let scope: Scope?
     public let room: RoomKind
+    /// The member of a transient event's data that tells apart what one room has several of, each measured by itself.
+    public let part: String?
     /// Its place in `Catalogue.entries`.
     public let index: Int
 }
@@ -17,7 +19,8 @@ public enum RoomKind: Sendable, Hashable {
 public enum Catalogue {
     /// In order of domain, as `docs/events.md` lists them.
     public static let entries: [CatalogueEntry] = rows.enumerated().map { index, row in
-        CatalogueEntry(type: row.type, durability: row.durability, scope: row.scope, room: row.room, index: index)
+        CatalogueEntry(
+            type: row.type, durability: row.durability, scope: row.scope, room: row.room, part: row.part, index: index)
     }
 
     public static let byType: [EventType: CatalogueEntry] = Dictionary(
@@ -31,12 +34,16 @@ public enum Catalogue {
         let durability: Durability
         let scope: Scope?
         let room: RoomKind
+        let part: String?
 
-        init(_ type: EventType, _ durability: Durability, _ scope: Scope?, _ room: RoomKind) {
+        init(
+            _ type: EventType, _ durability: Durability, _ scope: Scope?, _ room: RoomKind, part: String? = nil
+        ) {
             self.type = type
             self.durability = durability
             self.scope = scope
             self.room = room
+            self.part = part
         }
     }
 
@@ -109,14 +116,14 @@ public enum Catalogue {
         Row("radio.dj_disconnect", .durable, .radioRead, .station),
         Row("radio.webstream.failover", .durable, .radioRead, .station),
         Row("radio.webstream.recovered", .durable, .radioRead, .station),
-        Row("radio.webstream.health", .transient, .radioRead, .station),
+        Row("radio.webstream.health", .transient, .radioRead, .station, part: "webstream_id"),
         Row("radio.priority.emergency", .durable, .radioRead, .station),
         Row("radio.priority.override", .durable, .radioRead, .station),
         Row("radio.priority.released", .durable, .radioRead, .station),
         Row("radio.priority.change", .durable, .radioRead, .station),
-        Row("radio.health", .transient, .radioRead, .station),
+        Row("radio.health", .transient, .radioRead, .station, part: "mount_id"),
         Row("radio.schedule_update", .durable, .radioRead, .station),
-        Row("radio.listener_stats", .transient, .radioRead, .station),
+        Row("radio.listener_stats", .transient, .radioRead, .station, part: "mount"),
         Row("radio.playout.queue_change", .durable, .radioRead, .station),
 
         // camera-events: contract airys §5

@@ -37,17 +37,19 @@ public struct ServiceProcess: Sendable {
         MetricsSystem.bootstrap(self.metrics)
     }
 
-    /// The whole life of a process: makes it, builds its parts, runs them until SIGTERM or SIGINT, and ends within 10 s of it. The
-    /// parts stop in reverse order. A problem with the configuration, a port or a part ends the process with status 1 and says why.
-    public static func run(_ name: String, parts: @Sendable (ServiceProcess) async throws -> [any Service]) async
-        -> Never
-    {
+    /// The whole life of a process: makes it, builds its parts, runs them until SIGTERM or SIGINT, and ends within `shutdownMax` and
+    /// 2 s of it. The parts stop in reverse order. A problem with the configuration, a port or a part ends the process with status 1
+    /// and says why.
+    public static func run(
+        _ name: String, shutdownMax: Duration = .seconds(8),
+        parts: @Sendable (ServiceProcess) async throws -> [any Service]
+    ) async -> Never {
         // A peer that hangs up is an error of that call, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         do {
             let process = try await ServiceProcess(name: name)
             do {
-                try await process.run(parts(process))
+                try await process.run(parts(process), shutdownMax: shutdownMax)
             } catch {
                 process.logger.critical("The process ends", metadata: ["error": "\(error)"])
                 exit(1)
@@ -61,12 +63,12 @@ public struct ServiceProcess: Sendable {
         exit(0)
     }
 
-    private func run(_ services: [any Service]) async throws {
+    private func run(_ services: [any Service], shutdownMax: Duration) async throws {
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: self.logger)
-        configuration.maximumGracefulShutdownDuration = .seconds(8)
+        configuration.maximumGracefulShutdownDuration = shutdownMax
         configuration.maximumCancellationDuration = .seconds(1)
         self.logger.notice("Starting")
         try await ServiceGroup(configuration: configuration).run()

@@ -47,6 +47,12 @@ public final class Connection {
         self.loop.mark(self)
     }
 
+    /// Takes out of the queue what a newer frame makes superfluous and, if it still holds more than that, what it can do without.
+    public func shed(downTo limit: (frames: Int, bytes: Int)) -> Shedding { self.queue.shed(downTo: limit) }
+
+    /// The numbers of the tagged frames that wait here.
+    public var queuedNumbers: [UInt64] { self.queue.numbers }
+
     /// Queues a text frame for this client alone.
     public func send(text: some Collection<UInt8>) {
         guard self.state == .open else { return }

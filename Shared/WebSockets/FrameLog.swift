@@ -6,7 +6,7 @@ struct FrameLog {
     private var chunk: FrameChunk?
 
     /// Encodes an unfragmented frame as a server sends it, unmasked.
-    mutating func append(_ opcode: Opcode, _ payload: some Collection<UInt8>) -> FrameRange {
+    mutating func append(_ opcode: Opcode, _ payload: some Collection<UInt8>, tag: FrameTag? = nil) -> FrameRange {
         let header = FrameHeader(opcode, payloadBytes: payload.count)
         let count = header.count + payload.count
         let chunk = self.chunk(with: count)
@@ -15,6 +15,7 @@ struct FrameLog {
             let body = UnsafeMutableRawBufferPointer(rebasing: space[header.count...])
             body.copyBytes(from: payload)
         }
+        if let tag { chunk.tags.append((offset, tag)) }
         return FrameRange(chunk: chunk, offset: offset, count: count)
     }
 
@@ -38,6 +39,8 @@ public struct FrameRange {
 final class FrameChunk {
     private let bytes: UnsafeMutableRawBufferPointer
     private var used: Int
+    /// Of those of its frames that have one, with the offset of each, in order.
+    fileprivate(set) var tags: [(offset: Int, tag: FrameTag)] = []
 
     init(capacity: Int) {
         // libwebsockets may want to write in front of what it is given; it does not do so for raw writes.
@@ -54,6 +57,21 @@ final class FrameChunk {
         fill(UnsafeMutableRawBufferPointer(rebasing: self.bytes[offset..<offset + count]))
         self.used += count
         return offset
+    }
+
+    /// The tags of the frames in that stretch. A run of frames has a tag for each of them or for none.
+    func tags(from offset: Int, count: Int) -> ArraySlice<(offset: Int, tag: FrameTag)> {
+        self.tags[self.firstTag(at: offset)..<self.firstTag(at: offset + count)]
+    }
+
+    /// The place of the first tag at `offset` or behind it.
+    private func firstTag(at offset: Int) -> Int {
+        var range = 0..<self.tags.count
+        while !range.isEmpty {
+            let middle = range.lowerBound + range.count / 2
+            range = self.tags[middle].offset < offset ? middle + 1..<range.upperBound : range.lowerBound..<middle
+        }
+        return range.lowerBound
     }
 
     /// Valid as long as the chunk is referred to.

@@ -57,9 +57,9 @@ public final class LoopContext {
         return nil
     }
 
-    /// Encodes a text frame into the loop's log, to be sent to any number of its connections.
-    public func append(_ payload: some Collection<UInt8>) -> FrameRange {
-        self.log.append(.text, payload)
+    /// Encodes a text frame into the loop's log, to be sent to any number of its connections. All frames have tags, or none.
+    public func append(_ payload: some Collection<UInt8>, tag: FrameTag? = nil) -> FrameRange {
+        self.log.append(.text, payload, tag: tag)
     }
 
     func encodePrivate(_ opcode: Opcode, _ payload: some Collection<UInt8>) -> FrameRange {

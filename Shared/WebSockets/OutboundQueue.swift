@@ -19,15 +19,19 @@ struct OutboundQueue {
     var isEmpty: Bool { self.runs.isEmpty }
 
     mutating func append(_ range: FrameRange) {
-        self.bytes += range.count
-        self.frames += 1
-        if let last = self.runs.last, last.chunk === range.chunk, last.offset + last.count == range.offset,
-            last.count + range.count <= Self.runBytesMax
+        self.append(Run(chunk: range.chunk, offset: range.offset, count: range.count, frames: 1))
+    }
+
+    private mutating func append(_ run: Run) {
+        self.bytes += run.count
+        self.frames += run.frames
+        if let last = self.runs.last, last.chunk === run.chunk, last.offset + last.count == run.offset,
+            last.count + run.count <= Self.runBytesMax
         {
-            self.runs[self.runs.count - 1].count += range.count
-            self.runs[self.runs.count - 1].frames += 1
+            self.runs[self.runs.count - 1].count += run.count
+            self.runs[self.runs.count - 1].frames += run.frames
         } else {
-            self.runs.append(Run(chunk: range.chunk, offset: range.offset, count: range.count, frames: 1))
+            self.runs.append(run)
         }
     }
 
@@ -50,6 +54,60 @@ struct OutboundQueue {
 
     mutating func removeAll() {
         self = OutboundQueue()
+    }
+
+    /// The tags' numbers of what waits, in order.
+    var numbers: [UInt64] {
+        self.runs.flatMap { $0.chunk.tags(from: $0.offset, count: $0.count).map(\.tag.number) }
+    }
+
+    /// Takes out what a newer frame makes superfluous and, if more than `frames` or `bytes` are left, what it can do without, lowest
+    /// rank and oldest first. What is left keeps its order; it may still be more.
+    mutating func shed(downTo limit: (frames: Int, bytes: Int)) -> Shedding {
+        var shedding = Shedding()
+        var pieces = self.pieces
+        var newest: Set<UInt64> = []
+        for index in pieces.indices.reversed() {
+            guard let tag = pieces[index].tag, let key = tag.conflationKey else { continue }
+            guard !newest.insert(key).inserted else { continue }
+            shedding.conflated.append(tag.number)
+            pieces[index].isShed = true
+        }
+        var frames = pieces.reduce(0) { $0 + ($1.isShed ? 0 : $1.run.frames) }
+        var bytes = pieces.reduce(0) { $0 + ($1.isShed ? 0 : $1.run.count) }
+        let ranks = Set(pieces.compactMap { $0.tag?.dropRank }).subtracting([0]).sorted()
+        for rank in ranks {
+            for index in pieces.indices where frames > limit.frames || bytes > limit.bytes {
+                guard !pieces[index].isShed, let tag = pieces[index].tag, tag.dropRank == rank else { continue }
+                shedding.dropped.append(tag.number)
+                pieces[index].isShed = true
+                frames -= 1
+                bytes -= pieces[index].run.count
+            }
+        }
+        self.removeAll()
+        for piece in pieces where !piece.isShed { self.append(piece.run) }
+        return shedding
+    }
+
+    /// A frame with its tag, or a run of frames without tags.
+    private struct Piece {
+        let run: Run
+        let tag: FrameTag?
+        var isShed = false
+    }
+
+    private var pieces: [Piece] {
+        self.runs.flatMap { run -> [Piece] in
+            let tags = run.chunk.tags(from: run.offset, count: run.count)
+            guard !tags.isEmpty else { return [Piece(run: run, tag: nil)] }
+            let ends = tags.dropFirst().map(\.offset) + [run.offset + run.count]
+            return zip(tags, ends).map { tagged, end in
+                let count = end - tagged.offset
+                return Piece(
+                    run: Run(chunk: run.chunk, offset: tagged.offset, count: count, frames: 1), tag: tagged.tag)
+            }
+        }
     }
 
     private func gather(_ count: Int, _ scratch: UnsafeMutableRawBufferPointer) -> UnsafeMutableRawBufferPointer {

@@ -4,5 +4,6 @@ import ArgumentParser
 @main
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures a running suite.", subcommands: [AuthBench.self])
+        commandName: "bench", abstract: "Measures a running suite, and publishes what tests need.",
+        subcommands: [AuthBench.self, PublishCommand.self])
 }

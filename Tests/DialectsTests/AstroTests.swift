@@ -73,9 +73,100 @@ import Testing
     }
 
     @Test(arguments: ["", "x", "a.b.c"])
-    func `a reconnect token is answered with a close and no welcome`(token: String) {
+    func `a reconnect token that is good for nothing is answered with a close and no welcome`(token: String) {
         let session = Conversation(Astro(), query: [("reconnect_token", token)])
-        #expect(session.opened() == [.close(Closing(1008, "invalid reconnect token"))])
+        #expect(session.opened() == [.resume(token)])
+        #expect(session.resumed(nil) == [.close(Closing(1008, "invalid reconnect token"))])
+    }
+
+    /// What a draining gateway is asked to hand over.
+    private func handOver(_ actions: [SessionAction]) -> HandOver? {
+        actions.compactMap { if case .handOver(let handOver) = $0 { handOver } else { nil } }.first
+    }
+
+    @Test func `a session goes on at another gateway: the same client, its subscriptions, no answers`() throws {
+        let welcome = try #require(self.session.opened().frames.first)
+        let guest = Principal.user(tenant: "other", expires: .noon + .seconds(60), id: "guest")
+        _ = self.subscribe("channel.tips")
+        _ = self.subscribe("channel.activities", as: guest)
+        let handOver = try #require(self.handOver(self.session.drain()))
+        #expect(Set(handOver.principals) == [self.channel, guest])
+        let told = self.session.handedOver("the token")
+        #expect(told.frames.first?["type"] == "reconnect")
+        #expect(told.frames.first?["data"]?["reconnect_token"] == "the token")
+        #expect(told.closing == nil)
+
+        // Through a token, as bytes.
+        let received = try JSON.decode(HandOver.self, from: JSON.encode(handOver))
+        let next = Conversation(Astro(), query: [("reconnect_token", "the token")])
+        #expect(next.opened() == [.resume("the token")])
+        let actions = next.resumed(received)
+        #expect(actions.frames.map { $0["type"] } == ["welcome"])
+        #expect(actions.frames.first?["data"]?["client_id"] == welcome["data"]?["client_id"])
+        #expect(
+            actions.dropFirst() == [
+                .subscribe([filterKey("channel.activities", "other")], as: guest),
+                .subscribe([filterKey("channel.tips", self.channel.tenant)], as: self.channel),
+                .wake(at: .noon + .seconds(60)),
+            ])
+        // What it was handed over with ends as it would have.
+        #expect(next.wake(at: .noon + .seconds(60)).frames.first?["error"] == "err_unauthorized")
+    }
+
+    @Test func `a subscription that is being verified is handed over too, a later one is refused`() throws {
+        _ = self.session.opened()
+        let message: JSON = [
+            "type": "subscribe", "data": ["topic": "channel.tips", "token": "t", "token_type": "jwt"],
+        ]
+        _ = self.session.receive(message)
+        #expect(self.session.drain().isEmpty)
+        let actions = self.session.verified(.success(self.channel))
+        #expect(actions.frames.first?["error"] == nil)
+        #expect(self.handOver(actions)?.principals == [self.channel])
+        #expect(self.session.receive(message).frames.first?["error"] == "err_internal_error")
+        #expect(
+            self.session.receive(#"{"type":"unsubscribe","data":{"topic":"channel.tips"}}"#).frames.first?["error"]
+                == "err_internal_error")
+    }
+
+    @Test func `a session that is handed over while it resumes is so once it has resumed`() throws {
+        _ = self.session.opened()
+        _ = self.subscribe("channel.tips")
+        let handOver = try #require(self.handOver(self.session.drain()))
+        let next = Conversation(Astro(), query: [("reconnect_token", "x")])
+        _ = next.opened()
+        #expect(next.drain().isEmpty)
+        #expect(self.handOver(next.resumed(handOver)) == handOver)
+    }
+
+    @Test(arguments: [
+        #"{}"#, #"{"client_id":1,"subs":[]}"#, #"{"client_id":"c"}"#,
+        #"{"client_id":"c","subs":[["channel.tips","r",1]]}"#,
+        #"{"client_id":"c","subs":[["channel.tips","r"]]}"#, #"{"client_id":"c","subs":[["channel.tips","r",-1]]}"#,
+    ])
+    func `what no session has handed over is worth nothing`(session: String) throws {
+        let value = HandOver(principals: [self.channel], session: try #require(JSON(parsing: Array(session.utf8))))
+        let next = Conversation(Astro(), query: [("reconnect_token", "x")])
+        _ = next.opened()
+        #expect(next.resumed(value) == [.close(Closing(1008, "invalid reconnect token"))])
+    }
+
+    @Test func `without a token to give, a shutdown closes with 1001, and so does the end of the drain`() {
+        _ = self.session.opened()
+        _ = self.session.drain()
+        #expect(self.session.handedOver(nil).closing?.code == 1001)
+        #expect(self.session.drainEnded().closing?.code == 1001)
+    }
+
+    @Test(arguments: [
+        (#"{"a":1, "b":[]}"#, #"{"a":1, "b":[],"session":{"a":1, "b":[]}}"#), ("{}", #"{"session":{}}"#),
+        (#"{"session":{"x":1}}"#, #"{"session":{"x":1}}"#),
+    ])
+    func `a session reset is said both ways`(data: String, said: String) throws {
+        var event = Event.sample("channel.session.reset")
+        event.data = Array(data.utf8)
+        let frame = try #require(Astro().project(event).first).render()
+        #expect(String(decoding: frame, as: UTF8.self).hasSuffix(",\"data\":\(said)}"))
     }
 
     @Test(arguments: [
@@ -274,8 +365,7 @@ import Testing
         #expect(self.session.exceedRate().frames.first?["error"] == "rate_limit_exceeded")
     }
 
-    @Test func `binary frames are ignored, and a shutdown closes with 1001`() {
+    @Test func `binary frames are ignored`() {
         #expect(self.session.receiveBinary().isEmpty)
-        #expect(self.session.drain().closing?.code == 1001)
     }
 }

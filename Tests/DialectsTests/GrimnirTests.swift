@@ -41,7 +41,16 @@ import Testing
     func `types come from the query, unknown ones are left out`(types: String?, expected: [String]) {
         let query: [(name: String, value: String)] = types.map { [("types", $0)] } ?? []
         let session = Conversation(self.dialect, query: query, principal: .user())
-        #expect(session.opened() == (expected.isEmpty ? [] : [.subscribe(expected, as: .user())]))
+        let actions = session.opened()
+        #expect(
+            actions.filter { if case .futile = $0 { false } else { true } }
+                == (expected.isEmpty ? [] : [.subscribe(expected, as: .user())]))
+        // Operators see what was ignored.
+        let asked = types?.split(separator: ",").map { $0.filter { $0 != " " } }.filter { !$0.isEmpty } ?? []
+        let unknown = asked.isEmpty ? [] : Set(asked).subtracting(expected)
+        #expect(
+            Set(actions.compactMap { if case .futile(let name, .unknownName) = $0 { name } else { nil } })
+                == Set(unknown))
     }
 
     @Test(arguments: ["now-playing", "live-handover", "health"])

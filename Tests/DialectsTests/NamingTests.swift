@@ -55,6 +55,19 @@ import Testing
     }
 
     @Test(arguments: DialectRegistry.all.map(\.profile.name))
+    func `the kinds of event that a key stands for are those that answer to it`(name: DialectName) throws {
+        let dialect = try #require(DialectRegistry.all.first { $0.profile.name == name })
+        var answering: [String: Set<EventType>] = [:]
+        for entry in Self.shown {
+            for key in dialect.project(.sample(entry.type, room: "room")).flatMap(\.keys) {
+                answering[key, default: []].insert(entry.type)
+            }
+        }
+        for (key, types) in answering { #expect(Set(dialect.entries(answeringTo: key).map(\.type)) == types, "\(key)") }
+        #expect(dialect.entries(answeringTo: "moon.rising").isEmpty)
+    }
+
+    @Test(arguments: DialectRegistry.all.map(\.profile.name))
     func `an event's data goes through byte for byte`(name: DialectName) throws {
         let dialect = try #require(DialectRegistry.all.first { $0.profile.name == name })
         let data = Array(#"{ "b":1.50, "a":"é\u0041", "n":12345678901234567890 }"#.utf8)

@@ -81,6 +81,9 @@ final class Conversation {
     func wake(at now: Timestamp) -> [SessionAction] { self.session.woke(at: now) }
     func beat() -> [SessionAction] { self.session.beat(at: .noon) }
     func drain() -> [SessionAction] { self.session.drain(at: .noon) }
+    func drainEnded() -> [SessionAction] { self.session.drainEnded(at: .noon) }
+    func handedOver(_ token: String?) -> [SessionAction] { self.session.handedOver(token, at: .noon) }
+    func resumed(_ handOver: HandOver?) -> [SessionAction] { self.session.resumed(handOver, at: .noon) }
 
     func verified(_ result: Result<Principal, VerificationFailure>, at now: Timestamp = .noon) -> [SessionAction] {
         self.session.verified(result, at: now)

@@ -25,10 +25,11 @@ import WebSockets
         let seats = SeatLeases(instance: "one", commands: client)
         let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)
         // It does not run: what sessions ask is answered by the test.
-        let enquiries = Enquiries(commands: client, verifier: verifier, seats: seats)
+        let tokens = await ReconnectTokens(key: nil, commands: client, logger: quiet)
+        let enquiries = Enquiries(commands: client, verifier: verifier, seats: seats, tokens: tokens)
         let loop = try Loop<EdgeHandler>(name: "test", mailboxCapacity: 1000, logger: quiet) { [revoked] in
             EdgeHandler(
-                census: Census(), enquiries: enquiries, seats: seats,
+                census: Census(), publishers: HeardPublishers(), enquiries: enquiries, seats: seats,
                 isRevoked: { principal in revoked.withLockedValue { $0.contains(principal.credentialID) } },
                 logger: quiet, post: { _ in })
         }

@@ -48,6 +48,7 @@ final class Suite: Sendable {
         try FileManager.default.createDirectory(at: self.home, withIntermediateDirectories: true)
         try Self.hex(64).write(to: self.home.appending(path: "secrets.key"), atomically: true, encoding: .utf8)
         try "xp_\(Self.hex(64))".write(to: self.home.appending(path: "owner.key"), atomically: true, encoding: .utf8)
+        try Self.hex(64).write(to: self.home.appending(path: "reconnect.key"), atomically: true, encoding: .utf8)
         let built = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         self.executables = ProcessInfo.processInfo.environment["CROSSPOINT_BIN_DIR"].map { URL(filePath: $0) } ?? built
         self.environment = ProcessInfo.processInfo.environment.merging(
@@ -60,6 +61,9 @@ final class Suite: Sendable {
                 "AUTH_OWNER_KEY_FILE": self.home.appending(path: "owner.key").path,
                 "AUTH_SECRETS_KEY_FILE": self.home.appending(path: "secrets.key").path,
                 "AUTH_CACHE_DIR": self.home.appending(path: "cache").path,
+                "GATEWAY_RECONNECT_KEY_FILE": self.home.appending(path: "reconnect.key").path,
+                // Astro clients that a test leaves behind are not waited for.
+                "GATEWAY_DRAIN_SECONDS": "2",
             ]
         ) { $1 }.merging(environment) { $1 }
     }

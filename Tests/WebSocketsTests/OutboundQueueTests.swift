@@ -53,6 +53,57 @@ import Testing
         self.scratch.deallocate()
     }
 
+    private func queue(_ tags: [FrameTag?]) -> OutboundQueue {
+        var (log, privateLog, queue) = (FrameLog(), FrameLog(), OutboundQueue())
+        for (index, tag) in tags.enumerated() {
+            let payload = [UInt8](repeating: UInt8(index), count: 10)
+            queue.append(tag == nil ? privateLog.append(.text, payload) : log.append(.text, payload, tag: tag))
+        }
+        return queue
+    }
+
+    /// The first byte of each frame's payload, in order.
+    private func contents(_ queue: OutboundQueue) -> [UInt8] {
+        var (queue, contents) = (queue, [UInt8]())
+        while let piece = queue.take(max: 4096, scratch: self.scratch, { [UInt8]($0) }) {
+            var rest = piece[...]
+            while let count = rest.dropFirst().first {
+                contents.append(rest[rest.startIndex + 2])
+                rest = rest.dropFirst(2 + Int(count))
+            }
+        }
+        return contents
+    }
+
+    @Test func `a newer frame takes the place of an older one with the same key, and the order stays`() {
+        var queue = self.queue([
+            FrameTag(number: 1, conflationKey: 7), FrameTag(number: 2), nil, FrameTag(number: 3, conflationKey: 8),
+            FrameTag(number: 4, conflationKey: 7), nil, FrameTag(number: 5, conflationKey: 7), FrameTag(number: 6),
+        ])
+        #expect(queue.numbers == [1, 2, 3, 4, 5, 6])
+        let shedding = queue.shed(downTo: (frames: 1000, bytes: 1_000_000))
+        #expect(Set(shedding.conflated) == [1, 4])
+        #expect(shedding.dropped.isEmpty)
+        #expect(queue.numbers == [2, 3, 5, 6])
+        #expect(queue.frames == 6)
+        #expect(queue.bytes == 6 * 12)
+        #expect(self.contents(queue) == [1, 2, 3, 5, 6, 7])
+        self.scratch.deallocate()
+    }
+
+    @Test func `what a client can do without goes by rank, the oldest first, and only as far as is needed`() {
+        var queue = self.queue([
+            FrameTag(number: 1, dropRank: 2), FrameTag(number: 2, dropRank: 1), FrameTag(number: 3),
+            FrameTag(number: 4, dropRank: 1), FrameTag(number: 5, dropRank: 2), FrameTag(number: 6, dropRank: 3),
+        ])
+        #expect(queue.shed(downTo: (frames: 3, bytes: 1_000_000)).dropped == [2, 4, 1])
+        #expect(queue.numbers == [3, 5, 6])
+        #expect(queue.shed(downTo: (frames: 3, bytes: 24)).dropped == [5])
+        #expect(queue.shed(downTo: (frames: 0, bytes: 0)).dropped == [6])
+        #expect(queue.numbers == [3])
+        self.scratch.deallocate()
+    }
+
     @Test func `a chunk goes when the log has moved on and nobody waits for it`() {
         var log = FrameLog()
         var queues = [OutboundQueue(), OutboundQueue()]

@@ -74,28 +74,8 @@ struct Tickets: Sendable {
         }
     }
 
-    /// Answers `SpendToken`: whether this is the first time that the id is shown.
-    func spend(_ command: SpendToken) async throws -> Bool {
-        guard Grant.isName(command.id), command.until <= .now + .seconds(3600) else {
-            throw CommandFailure(.invalid, "the id must be 1 to 64 letters, digits, '-' or '_', and end within an hour")
-        }
-        do {
-            return try await self.writer.write { mutation in
-                let rows = try await mutation.query(
-                    """
-                    INSERT INTO spent_tokens (id, expires_at) VALUES (\(command.id), \(command.until))
-                    ON CONFLICT DO NOTHING RETURNING id
-                    """)
-                return !rows.isEmpty
-            }
-        } catch let error as DatabaseError {
-            throw CommandFailure(.unavailable, "\(error)")
-        }
-    }
-
     /// Removes what ended an hour ago, when no clock can take it for valid.
     static func forgetExpired(_ mutation: Mutation) async throws {
         _ = try await mutation.query("DELETE FROM tickets WHERE expires_at < now() - interval '1 hour'")
-        _ = try await mutation.query("DELETE FROM spent_tokens WHERE expires_at < now() - interval '1 hour'")
     }
 }

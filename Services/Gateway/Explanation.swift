@@ -1,0 +1,87 @@
+import Dialects
+import Events
+import WebSockets
+
+/// What became of an event on a connection, as operators are told.
+struct Explanation: Sendable, Encodable {
+    let connection: String
+    let event: String
+    let type: String
+    /// `delivered`, `filtered by …`, `not entitled: …`, `conflated`, `closed: …` and the like.
+    let answer: String
+    /// Whose the event is and whose the connection: who may not see both learns nothing.
+    let tenants: Set<String>
+
+    private enum CodingKeys: String, CodingKey { case connection, event, type, answer }
+}
+
+/// What must be known of a connection to explain what became of an event on it; it outlives the connection for a while.
+struct ClientTrace {
+    let id: ConnectionID
+    let dialect: Int
+    let tenant: String?
+    let filters: [FilterKey: Client.Filter]
+    let losses: ClientLosses
+    /// The last event before it came.
+    let opened: UInt64
+    /// What it was told from the logs.
+    let catchUp: CatchUp?
+    /// What waits for it, or waited when it was closed.
+    let unsent: Set<UInt64>
+    /// How it ended, and the last event before that.
+    let end: (closing: Closing, number: UInt64)?
+
+    init(_ client: Client, end: (closing: Closing, number: UInt64)? = nil, unsent: [UInt64]) {
+        self.id = client.id
+        self.dialect = client.dialect
+        self.tenant = client.principal?.tenant
+        self.filters = client.filters
+        self.losses = client.losses
+        self.opened = client.opened
+        self.catchUp = client.catchUp
+        self.unsent = Set(unsent)
+        self.end = end
+    }
+
+    func explain(_ entry: EventHistory.Entry, in dialect: any Dialect) -> Explanation {
+        Explanation(
+            connection: self.id.description, event: entry.event.id.text, type: entry.event.type.name,
+            answer: self.answer(entry, dialect), tenants: [entry.event.tenant, self.tenant ?? entry.event.tenant])
+    }
+
+    private func answer(_ entry: EventHistory.Entry, _ dialect: any Dialect) -> String {
+        if let end = self.end, entry.number > end.number { return "closed: \(end.closing.code) \(end.closing.reason)" }
+        let event = entry.event
+        let isReplayed = self.catchUp?.replayed(event.position, of: event.publisher) ?? false
+        let isBefore = entry.number <= self.opened && !isReplayed
+        let keys = dialect.project(event).flatMap(\.keys)
+        guard !keys.isEmpty else { return "filtered by the dialect, which has no name for it" }
+        let asked = keys.compactMap { self.filters[FilterKey(dialect: self.dialect, tenant: event.tenant, key: $0)] }
+        guard !asked.isEmpty else { return self.filtered(keys, of: event) }
+        guard let allowed = asked.first(where: { $0.grant.allows(entry.kind, room: event.room) }) else {
+            return "not entitled: \(asked[0].grant.missing(for: entry.kind, room: event.room))"
+        }
+        if isBefore { return "not connected yet" }
+        if entry.number <= allowed.since, !isReplayed { return "filtered by nothing now, but not asked for yet then" }
+        if let loss = self.losses.recent.first(where: { $0.number == entry.number }) { return loss.outcome.rawValue }
+        guard self.unsent.contains(entry.number) else { return isReplayed ? "delivered from the log" : "delivered" }
+        guard let end = self.end else { return "waiting: the client has not read what is before it" }
+        return "closed: \(end.closing.code) \(end.closing.reason), before it was sent"
+    }
+
+    private func filtered(_ keys: [String], of event: Event) -> String {
+        if self.filters.keys.contains(where: { keys.contains($0.key) && $0.tenant != event.tenant }) {
+            return "not entitled: it is another tenant's"
+        }
+        let shown = self.filters.keys.map(\.shown).sorted().prefix(20).joined(separator: ", ")
+        return "filtered by \(shown.isEmpty ? "having subscribed to nothing" : shown)"
+    }
+}
+
+extension Grant {
+    /// What the principal lacks for it.
+    func missing(for entry: CatalogueEntry, room: String) -> String {
+        guard let scope = entry.scope else { return "a credential" }
+        return self.principal.scopes.contains(scope) ? "station \(room)" : "scope \(scope)"
+    }
+}
