@@ -23,13 +23,14 @@ extension EdgeHandler {
 
     /// Keeps for a while what is known of a connection that has ended.
     func remember(_ client: Client) {
-        let closing = client.closing ?? Closing(1005, "by the client")
-        let end = ClientDescription.Closed(code: closing.code, reason: closing.reason, at: Timestamp.now.iso8601)
+        let end = ClientDescription.Closed(
+            code: client.closing?.code ?? 1005, reason: client.closing?.reason ?? "by the client",
+            at: Timestamp.now.iso8601)
         if self.closed.count >= Self.closedMax { self.closed.removeFirst(self.closed.count - Self.closedMax + 1) }
         self.closed.append(
             ClosedClient(
                 description: ClientDescription(client, closed: end),
-                trace: ClientTrace(client, end: (closing, client.closedAt ?? self.history.last), unsent: client.unsent))
+                trace: ClientTrace(client, end: (end, client.closedAt ?? self.history.last), unsent: client.unsent))
         )
     }
 }

@@ -29,9 +29,9 @@ struct ClientTrace {
     /// What waits for it, or waited when it was closed.
     let unsent: Set<UInt64>
     /// How it ended, and the last event before that.
-    let end: (closing: Closing, number: UInt64)?
+    let end: (closed: ClientDescription.Closed, number: UInt64)?
 
-    init(_ client: Client, end: (closing: Closing, number: UInt64)? = nil, unsent: [UInt64]) {
+    init(_ client: Client, end: (closed: ClientDescription.Closed, number: UInt64)? = nil, unsent: [UInt64]) {
         self.id = client.id
         self.dialect = client.dialect
         self.tenant = client.principal?.tenant
@@ -50,7 +50,7 @@ struct ClientTrace {
     }
 
     private func answer(_ entry: EventHistory.Entry, _ dialect: any Dialect) -> String {
-        if let end = self.end, entry.number > end.number { return "closed: \(end.closing.code) \(end.closing.reason)" }
+        if let end = self.end, entry.number > end.number { return "closed: \(end.closed.code) \(end.closed.reason)" }
         let event = entry.event
         let isReplayed = self.catchUp?.replayed(event.position, of: event.publisher) ?? false
         let isBefore = entry.number <= self.opened && !isReplayed
@@ -66,7 +66,7 @@ struct ClientTrace {
         if let loss = self.losses.recent.first(where: { $0.number == entry.number }) { return loss.outcome.rawValue }
         guard self.unsent.contains(entry.number) else { return isReplayed ? "delivered from the log" : "delivered" }
         guard let end = self.end else { return "waiting: the client has not read what is before it" }
-        return "closed: \(end.closing.code) \(end.closing.reason), before it was sent"
+        return "closed: \(end.closed.code) \(end.closed.reason), before it was sent"
     }
 
     private func filtered(_ keys: [String], of event: Event) -> String {
