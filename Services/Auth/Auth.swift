@@ -33,5 +33,7 @@ struct Auth {
         Migration(name: "0003-accounts", sql: String(decoding: PackageResources._003_accounts_sql, as: UTF8.self)),
         Migration(name: "0004-audit", sql: String(decoding: PackageResources._004_audit_sql, as: UTF8.self)),
         Migration(name: "0005-issuers", sql: String(decoding: PackageResources._005_issuers_sql, as: UTF8.self)),
+        Migration(
+            name: "0006-kept-tokens", sql: String(decoding: PackageResources._006_kept_tokens_sql, as: UTF8.self)),
     ]
 }

@@ -76,6 +76,8 @@ struct AuthParts {
         server.answer(FetchRevocations.self) { try await revocations.page(after: $0.after) }
         server.answer(Introspect.self) { try await credentials.introspect($0.token, address: $0.remoteAddress) }
         server.answer(RedeemTicket.self) { try await tickets.redeem($0.ticket, address: $0.remoteAddress) }
+        let channels = ChannelsAPI(database: self.database, writer: self.writer)
+        server.answer(FindChannel.self) { FindChannel.Answer(name: try await channels.name(of: $0.id)) }
         let spentTokens = SpentTokens(writer: self.writer)
         server.answer(SpendToken.self) { try await spentTokens.spend($0) }
         server.answer(KeepToken.self) { command in

@@ -96,10 +96,10 @@ final class Client: Identifiable {
         self.connection.close(code: closing.code, reason: closing.reason, discardingQueue: discardingQueue)
     }
 
-    /// Ends it without a word; it sees 1006.
+    /// Ends it without a CLOSE frame when it has what waits for it; it sees 1006.
     func drop(_ reason: String) {
         self.closing = self.closing ?? Closing(1006, reason)
-        self.connection.drop()
+        self.connection.finish()
     }
 }
 

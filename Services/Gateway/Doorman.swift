@@ -24,7 +24,9 @@ struct Doorman: Sendable {
     /// - Parameter listener: the listener's place after the edge's first port.
     func judge(_ head: RequestHead, listener: Int, peer: String) async -> Verdict {
         let address = self.proxies.client(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
-        let uri = URI(head.target)
+        // A plus is a blank in a query, as browsers write it in forms and Go reads it.
+        let parts = head.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let uri = URI(parts.count == 2 ? "\(parts[0])?\(parts[1].replacing("+", with: "%20"))" : head.target)
         let request = UpgradeRequest(
             path: uri.path, query: uri.queryParameters.map { (String($0.key), String($0.value)) },
             headers: head.headers,
@@ -66,18 +68,21 @@ struct Doorman: Sendable {
         guard head.header("upgrade", contains: "websocket"), head.header("connection", contains: "upgrade") else {
             return Self.json(
                 426, "This is a WebSocket endpoint; the REST resources are served by the services' own ports",
-                ["Upgrade": "websocket", "Connection": "Upgrade"])
+                Self.upgradeNeeded)
         }
         guard head.method == "GET" else { return Self.json(405, "An upgrade is a GET", ["Allow": "GET"]) }
         guard head.headers["sec-websocket-version"] == "13" else {
             return Self.json(
-                426, "WebSocket version 13 is needed", ["Upgrade": "websocket", "Sec-WebSocket-Version": "13"])
+                426, "WebSocket version 13 is needed",
+                Self.upgradeNeeded.merging(["Sec-WebSocket-Version": "13"]) { own, _ in own })
         }
-        guard let key = head.headers["sec-websocket-key"], key.utf8.count == 24, key.hasSuffix("==") else {
+        guard let key = head.headers["sec-websocket-key"], key.wholeMatch(of: /[A-Za-z0-9+\/]{22}==/) != nil else {
             return Self.json(400, "Sec-WebSocket-Key must be 16 bytes in base 64")
         }
         return nil
     }
+
+    private static let upgradeNeeded = ["Upgrade": "websocket", "Connection": "Upgrade, close"]
 
     /// Says who owns a path that is not the gateway's (docs/dialects/README.md §2).
     private static func notFound(_ path: String) -> HTTPRefusal {

@@ -48,12 +48,19 @@ extension EdgeHandler {
         if count > 0 { self.deliveries[dialect].increment(by: count) }
     }
 
-    private func encode(
+    /// `nil`: clients of that dialect do not take it.
+    func encode(
         _ projection: Projection, of event: Event, _ kind: CatalogueEntry, _ number: UInt64, dialect: Int
     ) -> FrameRange? {
+        let bytes = projection.render()
+        if let max = self.dialects[dialect].profile.eventBytesMax, bytes.count > max {
+            self.tooLarge.increment()
+            self.history.noteTooLarge(number, for: dialect)
+            return nil
+        }
         let key = event.position == nil ? Self.conflationKey(of: event, kind, projection, dialect: dialect) : nil
         let tag = FrameTag(number: number, conflationKey: key, dropRank: projection.dropRank)
-        return self.loop?.append(projection.render(), tag: tag)
+        return self.loop?.append(bytes, tag: tag)
     }
 
     /// The same for measurements of the same thing. A hash of 64 bits with a random seed: two things never meet in practice.

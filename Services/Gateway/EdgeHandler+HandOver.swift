@@ -99,8 +99,8 @@ extension EdgeHandler {
                 return filter?.grant.allows(kind, room: event.room) ?? false
             }
             guard isWanted else { continue }
-            let tag = FrameTag(number: self.history[event.id]?.number ?? 0, dropRank: projection.dropRank)
-            guard let frame = self.loop?.append(projection.render(), tag: tag) else { return }
+            // No number: what became of it is known by its position.
+            guard let frame = self.encode(projection, of: event, kind, 0, dialect: client.dialect) else { return }
             self.send(frame, of: event, kind, to: client, .now)
         }
     }

@@ -37,6 +37,7 @@ final class EdgeHandler: LoopHandler {
     let slowClients = SlowClients()
     let deliveries: [Counter]
     let unknownTypes = Counter(label: "gateway_unknown_events_total")
+    let tooLarge = Counter(label: "gateway_undelivered_total", dimensions: [("why", "too large")])
     let unreadLogs = Counter(label: "gateway_unread_logs_total")
     private let futile = Dictionary(
         uniqueKeysWithValues: FutileReason.allCases.map {
@@ -175,11 +176,12 @@ final class EdgeHandler: LoopHandler {
 
     private func handle(_ message: Client.Held, for client: Client) {
         let now = Timestamp.now
-        guard client.limiter?.take(at: now) ?? true else {
-            return self.perform(client.session.exceededRate(at: now), for: client)
-        }
         switch message {
-        case .text(let bytes): self.perform(client.session.received(bytes, at: now), for: client)
+        case .text(let bytes):
+            guard client.limiter?.take(at: now) ?? true else {
+                return self.perform(client.session.exceededRate(at: now), for: client)
+            }
+            self.perform(client.session.received(bytes, at: now), for: client)
         case .binary(let bytes): self.perform(client.session.receivedBinary(bytes, at: now), for: client)
         }
     }
@@ -214,7 +216,10 @@ final class EdgeHandler: LoopHandler {
     }
 
     private func checkSilence(of client: Client) {
-        let left = client.profile.silenceMax - (ContinuousClock.now - client.lastHeard)
+        // Of a PING, or a part of a message, only the system tells.
+        let heard = min(
+            ContinuousClock.now - client.lastHeard, client.connection.timeSinceReceived ?? .seconds(1 << 20))
+        let left = client.profile.silenceMax - heard
         guard left <= .zero else { return client.connection.schedule(Timers.silence, after: left) }
         if let closing = client.profile.silenceClose { client.close(closing) } else { client.drop("silent") }
     }

@@ -87,8 +87,11 @@ extension CredentialVerifier {
     /// The dialects' words for the outcome.
     func result(for credential: Credential, remoteAddress: String) async -> Result<Principal, VerificationFailure> {
         do {
-            return .success(
-                try await self.verify(credential.token, kind: credential.kind, remoteAddress: remoteAddress))
+            let principal = try await self.verify(
+                credential.token, kind: credential.kind, remoteAddress: remoteAddress)
+            // A connection ends with its token, to the second: the leeway of requests is not for what lasts.
+            guard principal.expires.map({ $0 > .now }) ?? true else { return .failure(.invalid(reason: "expired")) }
+            return .success(principal)
         } catch {
             switch error {
             case .unavailable: return .failure(.unavailable)

@@ -7,6 +7,8 @@ struct EventHistory {
         /// Without its data, which nobody asks about.
         let event: Event
         let kind: CatalogueEntry
+        /// Places of the dialects whose clients do not take a frame of its size.
+        var tooLargeFor: [Int] = []
     }
 
     private static let capacity = 16_384
@@ -24,10 +26,17 @@ struct EventHistory {
         if self.entries.count < Self.capacity {
             self.entries.append(entry)
         } else {
-            self.entries[Int((self.last - 1) % UInt64(Self.capacity))] = entry
+            self.entries[self.place(of: self.last)] = entry
         }
         return self.last
     }
+
+    mutating func noteTooLarge(_ number: UInt64, for dialect: Int) {
+        guard number > 0, number <= self.last, self.entries[self.place(of: number)].number == number else { return }
+        self.entries[self.place(of: number)].tooLargeFor.append(dialect)
+    }
+
+    private func place(of number: UInt64) -> Int { Int((number - 1) % UInt64(Self.capacity)) }
 
     /// `nil`: it never came here, or that is too long ago.
     subscript(_ id: ULID) -> Entry? { self.entries.first { $0.event.id == id } }

@@ -56,6 +56,7 @@ struct ClientTrace {
         let isBefore = entry.number <= self.opened && !isReplayed
         let keys = dialect.project(event).flatMap(\.keys)
         guard !keys.isEmpty else { return "filtered by the dialect, which has no name for it" }
+        if entry.tooLargeFor.contains(self.dialect) { return "dropped: too large for clients of this dialect" }
         let asked = keys.compactMap { self.filters[FilterKey(dialect: self.dialect, tenant: event.tenant, key: $0)] }
         guard !asked.isEmpty else { return self.filtered(keys, of: event) }
         guard let allowed = asked.first(where: { $0.grant.allows(entry.kind, room: event.room) }) else {

@@ -3,7 +3,8 @@ public import Events
 /// Airys' dialect (docs/dialects/airys.md): a login by message, everything of every camera by default, camera control.
 public struct Airys: Dialect {
     public let profile = DialectProfile(
-        name: .airys, paths: ["/v1/stream"], listener: 4, ownsRoot: false, messageBytesMax: Self.messageBytesMax,
+        name: .airys, paths: ["/v1/stream"], listener: 4, messageBytesMax: Self.messageBytesMax,
+        eventBytesMax: Self.messageBytesMax,
         messageRate: RateLimit(burst: 100, perSecond: 50), pingInterval: .seconds(30), silenceMax: .seconds(90),
         silenceClose: nil, revokedClose: Closing(4401, "authentication failed"))
 

@@ -99,11 +99,13 @@ enum AirysCommand {
     }
 
     private static let ranges: [String: ClosedRange<Int64>] = [
-        "bitrate_kbps": 64...50_000, "width": 16...7680, "height": 16...4320, "frame_rate": 1...120,
+        "bitrate_kbps": 64...50_000, "width": 16...7680, "height": 16...4320,
     ]
 
     private static func isValid(name: String, value: JSON) -> Bool {
         if name == "adaptive_bitrate" { return value.bool != nil }
+        // Frame rates such as 29.97 are usual.
+        if name == "frame_rate" { return value.double.map((1...120).contains) ?? false }
         guard let range = Self.ranges[name], case .integer(let number) = value else { return false }
         return range.contains(number)
     }

@@ -3,7 +3,7 @@ public import Events
 /// StreamElements Astro's dialect (docs/dialects/astro.md): topics and rooms, a credential with every subscription.
 public struct Astro: Dialect {
     public let profile = DialectProfile(
-        name: .astro, paths: ["/astro", "/ws"], listener: 1, ownsRoot: true, messageBytesMax: 64 * 1024,
+        name: .astro, paths: ["/astro", "/ws"], listener: 1, messageBytesMax: 64 * 1024, eventBytesMax: 1 << 20,
         messageRate: RateLimit(burst: 100, perSecond: 10), pingInterval: .seconds(30), silenceMax: .seconds(70),
         silenceClose: Closing(1008, "heartbeat timeout"), attemptRate: RateLimit(burst: 30, perSecond: 10),
         attemptRefusal: .tooManyAttempts, drainRefusal: .json(502, ["error": "the server is shutting down"]))

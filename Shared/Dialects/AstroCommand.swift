@@ -31,7 +31,7 @@ enum AstroCommand {
         guard let message = JSON(parsing: text), message.object != nil else {
             return .failure(Problem(message: "the message is not a JSON object"))
         }
-        guard let nonce = Self.text(message["nonce"], max: Self.nonceMax) else {
+        guard message["nonce"] != .null, let nonce = Self.text(message["nonce"], max: Self.nonceMax) else {
             return .failure(Problem(message: "nonce must be a string of at most \(Self.nonceMax) characters"))
         }
         do throws(Problem) {

@@ -60,7 +60,7 @@ struct AstroSession: DialectSession {
 
     mutating func verified(_ result: Result<Principal, VerificationFailure>, at now: Timestamp) -> [SessionAction] {
         // Without one, its deadline has passed and was answered.
-        guard let pending = self.pending else { return [] }
+        guard let pending = self.pending, pending.principal == nil else { return [] }
         self.pending = nil
         return self.answer(pending.request, result, at: now) + self.handOverIfDue()
     }
@@ -76,12 +76,32 @@ struct AstroSession: DialectSession {
             let text = "too many wrong tokens"
             return [
                 AstroReply.error(
-                    "rate_limit_exceeded", text, details: ["retry_after": .integer(Int64(seconds))], nonce: nonce,
+                    "rate_limit_exceeded", text, details: ["retry_after": .integer(Int64(seconds))], nonce: nil,
                     at: now)
             ]
         case .failure(.unavailable): return [Self.deadlineExceeded(nonce: nonce, at: now)]
-        case .success(let principal): return self.subscribe(request, as: principal, at: now)
+        case .success(let principal):
+            guard request.isNameOfChannel(for: principal) else {
+                return self.subscribe(request, as: principal, at: now)
+            }
+            self.pending = Pending(request: request, principal: principal, deadline: now + Self.authorizationMax)
+            return [.call(CommandCall(FindChannel(id: principal.tenant)))]
         }
+    }
+
+    mutating func called(_ result: Result<[UInt8], CommandFailure>, at now: Timestamp) -> [SessionAction] {
+        guard let pending = self.pending, let principal = pending.principal else { return [] }
+        self.pending = nil
+        var actions: [SessionAction]
+        switch result {
+        case .failure: actions = [Self.deadlineExceeded(nonce: pending.request.nonce, at: now)]
+        case .success(let answer):
+            // `try?`: an answer that cannot be read names no channel.
+            let name = (try? JSON.decode(FindChannel.Answer.self, from: answer))?.name
+            let isOwn = name?.lowercased() == pending.request.room.lowercased()
+            actions = self.subscribe(isOwn ? pending.request.inOwnChannel : pending.request, as: principal, at: now)
+        }
+        return actions + self.handOverIfDue()
     }
 
     mutating func woke(at now: Timestamp) -> [SessionAction] {
@@ -199,6 +219,8 @@ struct AstroSession: DialectSession {
 
     private struct Pending {
         let request: AstroCommand.Subscribe
+        /// Whose it is, when only the channel's name is still to be found.
+        var principal: Principal?
         let deadline: Timestamp
     }
 }
@@ -211,6 +233,16 @@ extension Principal {
 }
 
 extension AstroCommand.Subscribe {
+    /// The same, for the channel of whoever asks.
+    fileprivate var inOwnChannel: Self {
+        Self(topic: self.topic, room: "", credential: self.credential, nonce: self.nonce)
+    }
+
+    /// Whether only the room may be in the way, and may be the channel's name.
+    fileprivate func isNameOfChannel(for principal: Principal) -> Bool {
+        self.topic.room == .channel && principal.maySee(self.topic) && self.canonicalRoom(for: principal) == nil
+    }
+
     /// The room's id, or `nil` if this principal may not have the topic there. No room, its tenant and its own name all mean its
     /// channel. Other rooms are the entities of a topic that has such, and not other channels.
     fileprivate func canonicalRoom(for principal: Principal) -> String? {

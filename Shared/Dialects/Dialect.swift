@@ -43,11 +43,12 @@ public struct DialectProfile: Sendable {
     public var name: DialectName
     /// Exact paths that mean this dialect on every listener (docs/dialects/README.md §2).
     public var paths: [String]
-    /// Its own listener's place after the edge's first port; that listener's `/` is this dialect's if `ownsRoot`.
+    /// Its own listener's place after the edge's first port; that listener's `/` is this dialect's.
     public var listener: Int
-    public var ownsRoot: Bool
     /// Bytes in one client message; a larger one closes with 1009.
     public var messageBytesMax: Int
+    /// Bytes in one frame with an event: clients would end the connection over a larger one, so it is not sent. `nil`: no limit.
+    public var eventBytesMax: Int?
     /// A token bucket over client messages; `nil`: the session judges for itself.
     public var messageRate: RateLimit?
     /// A PING frame goes out this often.
@@ -73,7 +74,7 @@ public struct DialectProfile: Sendable {
     public var revokedClose: Closing
 
     public init(
-        name: DialectName, paths: [String], listener: Int, ownsRoot: Bool, messageBytesMax: Int,
+        name: DialectName, paths: [String], listener: Int, messageBytesMax: Int, eventBytesMax: Int? = nil,
         messageRate: RateLimit?,
         pingInterval: Duration, silenceMax: Duration, silenceClose: Closing?, beatInterval: Duration? = nil,
         connectionsMax: Int? = nil, connectionsRefusal: HTTPRefusal = .unavailable, attemptRate: RateLimit? = nil,
@@ -83,8 +84,8 @@ public struct DialectProfile: Sendable {
         self.name = name
         self.paths = paths
         self.listener = listener
-        self.ownsRoot = ownsRoot
         self.messageBytesMax = messageBytesMax
+        self.eventBytesMax = eventBytesMax
         self.messageRate = messageRate
         self.pingInterval = pingInterval
         self.silenceMax = silenceMax
@@ -178,8 +179,10 @@ public struct UpgradeRequest: Sendable, Hashable {
 
     /// The token of `Authorization: Bearer …`.
     public var bearer: String? {
-        guard let header = self.headers["authorization"], header.lowercased().hasPrefix("bearer ") else { return nil }
-        return String(header.dropFirst(7)).trimmed
+        guard let header = self.headers["authorization"] else { return nil }
+        let words = header.split(separator: " ", maxSplits: 1)
+        guard let scheme = words.first, scheme.utf8.count == 6, scheme.lowercased() == "bearer" else { return nil }
+        return words.count == 2 ? String(words[1]).trimmed : ""
     }
 }
 

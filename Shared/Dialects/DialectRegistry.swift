@@ -16,7 +16,7 @@ public enum DialectRegistry {
         if query.contains(where: { $0.name == "reconnect_token" }) || host?.lowercased().hasPrefix("astro.") == true {
             return Self.all.first { $0.profile.name == .astro }
         }
-        return Self.all.first { $0.profile.ownsRoot && $0.profile.listener == listener }
+        return Self.all.first { $0.profile.listener == listener }
     }
 
     private static let byPath: [String: any Dialect] = Dictionary(

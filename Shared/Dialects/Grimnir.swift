@@ -3,7 +3,7 @@ public import Events
 /// Grimnir Radio's dialect (docs/dialects/grimnir.md): the types are in the URL, and the client has nothing more to say.
 public struct Grimnir: Dialect {
     public let profile = DialectProfile(
-        name: .grimnir, paths: ["/api/v1/events"], listener: 3, ownsRoot: false, messageBytesMax: 4096,
+        name: .grimnir, paths: ["/api/v1/events"], listener: 3, messageBytesMax: 4096, eventBytesMax: 32 * 1024,
         messageRate: nil,
         pingInterval: .seconds(30), silenceMax: .seconds(90), silenceClose: nil, beatInterval: .seconds(15),
         connectionsMax: 10_000, connectionsRefusal: .json(503, ["error": "connection_limit_reached"]),

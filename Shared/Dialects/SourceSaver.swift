@@ -3,7 +3,7 @@ public import Events
 /// Source Saver's dialect (docs/dialects/source-saver.md): `category:name` events, patterns, no authentication of its own.
 public struct SourceSaver: Dialect {
     public let profile = DialectProfile(
-        name: .sourceSaver, paths: ["/source-saver"], listener: 0, ownsRoot: true, messageBytesMax: 64 * 1024,
+        name: .sourceSaver, paths: ["/source-saver"], listener: 0, messageBytesMax: 64 * 1024,
         messageRate: RateLimit(burst: 50, perSecond: 10), pingInterval: .seconds(30), silenceMax: .seconds(90),
         silenceClose: nil, connectionsMax: 1000, connectionsRefusal: Self.refusal("Too many connections"),
         drainRefusal: Self.refusal("Server is shutting down"), unverifiedRefusal: Self.refusal("Service unavailable"))

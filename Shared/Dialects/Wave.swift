@@ -3,7 +3,7 @@ public import Events
 /// WAVE's dialect (docs/dialects/wave.md): event names of a stream, chat and reactions back, an API key in the URL.
 public struct Wave: Dialect {
     public let profile = DialectProfile(
-        name: .wave, paths: ["/v1/streams"], listener: 2, ownsRoot: false, messageBytesMax: 64 * 1024, messageRate: nil,
+        name: .wave, paths: ["/v1/streams"], listener: 2, messageBytesMax: 64 * 1024, messageRate: nil,
         pingInterval: .seconds(30), silenceMax: .seconds(90), silenceClose: nil, beatInterval: .seconds(30),
         connectionsRefusal: Self.refusal, drainRefusal: Self.refusal, unverifiedRefusal: Self.refusal,
         // Clients come back on every code but 1000 and this one (contract §8).

@@ -90,6 +90,15 @@ enum WaveRequest {
         }
     }
 
+    /// What it says besides the stream.
+    fileprivate var ownField: String {
+        switch self {
+        case .chat: "message"
+        case .reaction: "reaction"
+        case .subscribe, .unsubscribe, .ping, .pong: "stream_id"
+        }
+    }
+
     var stream: String? {
         switch self {
         case .subscribe(let stream, _), .unsubscribe(let stream), .chat(let stream, _), .reaction(let stream, _): stream
@@ -123,6 +132,10 @@ struct WaveProblem: Error {
             case .unknownCommand, .internalError: ("INTERNAL_ERROR", "Something went wrong")
             }
         self.details = request.stream.map { ["stream_id": .string($0)] } ?? [:]
+        if self.code == "VALIDATION_ERROR" {
+            self.details["field"] = failure.code == .conflict ? "stream_id" : .string(request.ownField)
+            self.details["reason"] = .string(self.message)
+        }
         self.requestType = request.type
     }
 }

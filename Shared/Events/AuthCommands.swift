@@ -67,6 +67,20 @@ public struct SpendToken: Command {
     }
 }
 
+/// What a channel is called, for clients that name it instead of its id (contract astro §4).
+public struct FindChannel: Command {
+    public struct Answer: Codable, Sendable {
+        /// `nil`: there is no such channel.
+        public var name: String?
+        public init(name: String?) { self.name = name }
+    }
+    public static let name = "auth.findChannel"
+    public static let service = ServiceName.auth
+    public var id: String
+
+    public init(id: String) { self.id = id }
+}
+
 /// Keeps what does not fit into a token that counts once, until that is spent. Fails with `conflict` if something is kept under the id
 /// already.
 public struct KeepToken: Command {

@@ -12,10 +12,11 @@ public struct TrustedProxies: Sendable {
         self.addresses = Set(config.stringArray(forKey: "http.trustedProxies", default: []))
     }
 
-    /// The client's address: the peer's, or the last one in `X-Forwarded-For` when the peer is trusted.
+    /// The client's address: the peer's, or when that is trusted the last one in `X-Forwarded-For` that is not trusted in turn.
     public func client(peer: String, forwardedFor: String?) -> String {
-        guard self.addresses.contains(peer), let last = forwardedFor?.split(separator: ",").last else { return peer }
-        return String(last.filter { $0 != " " })
+        guard self.addresses.contains(peer), let forwardedFor else { return peer }
+        let hops = forwardedFor.split(separator: ",").map { $0.filter { $0 != " " } }
+        return hops.last { !self.addresses.contains($0) } ?? hops.first ?? peer
     }
 
     public static func isLoopback(_ address: String) -> Bool {

@@ -4,6 +4,8 @@ public final class Connection {
         case open
         /// A CLOSE frame is queued; what is queued before it still goes out.
         case closing
+        /// What is queued still goes out, and then TCP ends.
+        case finishing
         /// The CLOSE frame is with libwebsockets; the client's, or the end of its TCP, is awaited.
         case closeSent
         /// Nothing more may be sent. The closed callback follows.
@@ -39,6 +41,9 @@ public final class Connection {
     public var queuedFrames: Int { self.queue.frames }
     /// It takes nothing more to send; what it receives is ignored.
     public var isClosing: Bool { self.state != .open }
+
+    /// How long ago anything came from the client, control frames and parts of messages included; `nil`: the system does not say.
+    public var timeSinceReceived: Duration? { self.state == .gone ? nil : self.socket.timeSinceReceived }
 
     /// Queues a frame of this loop's log. It goes out at the end of the turn.
     public func send(_ range: FrameRange) {
@@ -77,6 +82,16 @@ public final class Connection {
         self.message = []
         self.cancelTimers()
         self.scheduleCloseDeadline(after: .seconds(5))
+    }
+
+    /// Sends what is queued, then ends the TCP connection without a CLOSE frame, at the latest 2 seconds from now; clients report 1006.
+    public func finish() {
+        guard self.state == .open else { return }
+        self.state = .finishing
+        self.message = []
+        self.cancelTimers()
+        self.scheduleCloseDeadline(after: .seconds(2))
+        self.loop.mark(self)
     }
 
     /// Ends the TCP connection without a CLOSE frame, soon; clients report 1006. `closed` follows.
@@ -118,7 +133,7 @@ public final class Connection {
 extension Connection {
     /// Makes one write, of whole frames up to `max` bytes together. `false`: the socket is broken.
     func write(max: Int, scratch: UnsafeMutableRawBufferPointer) -> Bool {
-        guard self.state == .open || self.state == .closing, !self.queue.isEmpty, !self.socket.holdsPartialWrite else {
+        guard [.open, .closing, .finishing].contains(self.state), !self.socket.holdsPartialWrite else {
             // After a partial write the writable callback comes unasked.
             return true
         }
@@ -128,6 +143,8 @@ extension Connection {
         } else if self.state == .closing {
             self.state = .closeSent
             self.scheduleCloseDeadline(after: .seconds(2))
+        } else if self.state == .finishing, !self.socket.holdsPartialWrite {
+            self.drop()
         }
         return true
     }

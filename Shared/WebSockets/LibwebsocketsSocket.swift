@@ -23,6 +23,12 @@ struct LibwebsocketsSocket {
         lws_callback_on_writable(self.pointer)
     }
 
+    /// How long ago anything came from the peer, whatever it was; `nil`: the system does not say.
+    var timeSinceReceived: Duration? {
+        let milliseconds = shim_ms_since_received(lws_get_socket_fd(self.pointer))
+        return milliseconds < 0 ? nil : .milliseconds(milliseconds)
+    }
+
     /// Ends the TCP connection soon, from anywhere. Nothing is flushed. The closed callback follows.
     func end() {
         lws_set_timeout(self.pointer, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC)

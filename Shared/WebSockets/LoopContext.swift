@@ -153,7 +153,10 @@ extension LoopContext {
     }
 
     func peerCloses(_ id: ConnectionID) -> Bool {
-        self.connections[id]?.peerCloses() ?? true
+        guard let connection = self.connections[id] else { return true }
+        // What was answered before the CLOSE frame was read goes out before its answer.
+        if connection.state == .open { _ = connection.write(max: Self.writeBytesMax, scratch: self.scratch) }
+        return connection.peerCloses()
     }
 
     func ending(_ id: ConnectionID) {

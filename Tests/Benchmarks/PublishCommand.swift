@@ -9,7 +9,7 @@ import TestSupport
 /// A publisher whose events come from standard input: what the conformance suite uses for events that no service makes yet.
 ///
 /// It stands in obs-bridge's place on the bus, with a log in memory from which it answers replays. Each line of input is
-/// `{"type","tenant","room","durable","data"}`; each is answered by a line with its `id` and `seq` (0: transient) when it is on its way.
+/// `{"type","tenant","room","durable","time","data"}`; each is answered by a line with its `id` and `seq` (0: transient) when it is on its way.
 struct PublishCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "publish", abstract: "Publishes the events that standard input names, as obs-bridge.")
@@ -85,7 +85,8 @@ struct PublishCommand: AsyncParsableCommand {
         else { return ["error": "not an event"] }
         var event = Event(
             id: ULID(), type: EventType(type), tenant: message["tenant"]?.string ?? Principal.defaultTenant,
-            room: message["room"]?.string ?? "", publisher: .obsBridge, time: .now, data: data.bytes)
+            room: message["room"]?.string ?? "", publisher: .obsBridge,
+            time: message["time"]?.string.flatMap(Timestamp.init(iso8601:)) ?? .now, data: data.bytes)
         if message["durable"]?.bool ?? true { event = log.withLockedValue { [event] in $0.append(event) } }
         await publisher.publish([event])
         return ["id": .string(event.id.text), "seq": .integer(Int64(event.position?.seq ?? 0))]

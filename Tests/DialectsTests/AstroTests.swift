@@ -231,7 +231,7 @@ import Testing
         arguments: [
             ("channel.tips", nil, "YOUR_CHANNEL_ID"), ("channel.tips", "", "YOUR_CHANNEL_ID"),
             ("channel.tips", "YOUR_CHANNEL_ID", "YOUR_CHANNEL_ID"), ("channel.tips", "ann", "YOUR_CHANNEL_ID"),
-            ("channel.tips", "other", nil), ("performance.update", "other", nil),
+            ("performance.update", "other", nil),
             ("performance.update", nil, "YOUR_CHANNEL_ID"),
             ("radio.now_playing", "s1", "s1"), ("radio.now_playing", "s9", nil), ("camera.metrics", "cam_1", "cam_1"),
             ("stream.started", nil, "YOUR_CHANNEL_ID"),
@@ -242,6 +242,25 @@ import Testing
         #expect(frame?["data"]?["room"]?.string == canonical)
         #expect(frame?["error"]?.string == (canonical == nil ? "err_unauthorized" : nil))
         #expect(frame?["nonce"] == "n1")
+    }
+
+    @Test(
+        arguments: [("Studio", "YOUR_CHANNEL_ID"), ("studio", "YOUR_CHANNEL_ID"), ("other", nil)] as [(String, String?)]
+    )
+    func `a channel's name is asked for, and means the channel if it is the token's own`(
+        room: String, canonical: String?
+    ) {
+        let asked = self.subscribe(room: room, as: self.channel)
+        #expect(asked == [.call(CommandCall(FindChannel(id: "YOUR_CHANNEL_ID")))])
+        let frame = self.session.answered(FindChannel.Answer(name: "Studio")).frames.first
+        #expect(frame?["data"]?["room"]?.string == canonical)
+        #expect(frame?["error"]?.string == (canonical == nil ? "err_unauthorized" : nil))
+        #expect(frame?["nonce"] == "n1")
+        _ = self.subscribe(room: room, as: self.channel)
+        #expect(self.session.failed(.unavailable).frames.first?["error"] == "err_deadline_exceeded")
+        // Without the scope nobody is asked.
+        let other = Principal.user(tenant: "YOUR_CHANNEL_ID", scopes: ["radio:read"])
+        #expect(self.subscribe(room: room, as: other).frames.first?["error"] == "err_unauthorized")
     }
 
     @Test(arguments: [

@@ -23,7 +23,8 @@ import Testing
     }
 
     @Test(
-        arguments: [(0, DialectName.sourceSaver), (1, .astro), (2, nil), (3, nil), (4, nil)] as [(Int, DialectName?)])
+        arguments: [(0, DialectName.sourceSaver), (1, .astro), (2, .wave), (3, .grimnir), (4, .airys), (5, nil)]
+            as [(Int, DialectName?)])
     func `the root belongs to the listener's dialect`(listener: Int, name: DialectName?) {
         #expect(DialectRegistry.route(path: "/", host: "localhost", listener: listener)?.profile.name == name)
         let request = UpgradeRequest(path: "/", headers: ["host": "Astro.example.com"])

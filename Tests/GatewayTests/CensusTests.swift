@@ -6,7 +6,7 @@ import Testing
 @Suite struct CensusTests {
     private var profile: DialectProfile {
         DialectProfile(
-            name: .wave, paths: [], listener: 0, ownsRoot: false, messageBytesMax: 1, messageRate: nil,
+            name: .wave, paths: [], listener: 0, messageBytesMax: 1, messageRate: nil,
             pingInterval: .seconds(1),
             silenceMax: .seconds(1), silenceClose: nil, connectionsMax: 2, attemptRate: .rolling(3, per: .seconds(60)))
     }

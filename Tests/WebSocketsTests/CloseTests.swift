@@ -42,6 +42,42 @@ import WebSockets
             })
     }
 
+    @Test func `an answer to a message goes out though a CLOSE frame came right behind it`() async throws {
+        try await TestServer.with(
+            onText: { _, bytes, connection in connection.send(text: bytes) },
+            { server in
+                let client = try await server.connect()
+                try await client.sendRaw(
+                    WebSocketFrames.masked(opcode: 1, Array("last words".utf8))
+                        + WebSocketFrames.masked(opcode: 8, [0x03, 0xE8]))
+                #expect(try await client.nextText() == "last words")
+                #expect(try await client.closeCode() == 1000)
+            })
+    }
+
+    @Test func `a connection that is finished sends what waits, and ends without a CLOSE frame`() async throws {
+        try await TestServer.with { server in
+            let client = try await server.connect()
+            let text = String(repeating: "x", count: 3_000_000)
+            await server.ask { handler in
+                handler.connections.first?.send(text: text.utf8)
+                handler.connections.first?.finish()
+                handler.connections.first?.send(text: "too late".utf8)
+            }
+            #expect(try await client.nextText().utf8.count == 3_000_000)
+            #expect(try await client.closeCode() == 1006)
+            #expect(await server.eventually { $0.connections.isEmpty })
+        }
+    }
+
+    @Test func `a connection that is finished with nothing to send ends at once`() async throws {
+        try await TestServer.with { server in
+            let client = try await server.connect()
+            await server.ask { $0.connections.first?.finish() }
+            #expect(try await client.closeCode(within: .seconds(1)) == 1006)
+        }
+    }
+
     @Test func `a close when a turn ends arrives`() async throws {
         try await TestServer.with { server in
             let client = try await server.connect()

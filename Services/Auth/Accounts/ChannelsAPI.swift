@@ -34,6 +34,16 @@ struct ChannelsAPI {
         router.patch("/v1/auth/channels/:id") { request, context in try await self.update(request, context) }
     }
 
+    /// Answers `FindChannel`.
+    func name(of id: String) async throws -> String? {
+        do {
+            let rows = try await self.database.query("SELECT name FROM channels WHERE id = \(id)")
+            return try rows.first?.decode("name", as: String.self)
+        } catch {
+            throw CommandFailure(.unavailable, "\(error)")
+        }
+    }
+
     private func list(_ request: Request, _ context: APIContext) async throws -> Response {
         let authority = try UserAuthority(context, UserAuthority.read)
         let page = try Page(request)
