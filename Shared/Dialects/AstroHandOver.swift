@@ -4,8 +4,11 @@ import Events
 struct AstroHandOver {
     let clientID: String
     let subscriptions: [AstroSession.Subscription: Principal]
+    /// Ids of channels by the names that the client uses, in lower case.
+    let names: [String: String]
 
-    init(clientID: String, subscriptions: [AstroSession.Subscription: Principal]) {
+    init(clientID: String, subscriptions: [AstroSession.Subscription: Principal], names: [String: String]) {
+        self.names = names
         self.clientID = clientID
         self.subscriptions = subscriptions
     }
@@ -26,7 +29,8 @@ struct AstroHandOver {
             let subscription = AstroSession.Subscription(topic: topic, room: room, tenant: principal.tenant)
             subscriptions[subscription] = principal
         }
-        self.init(clientID: clientID, subscriptions: subscriptions)
+        let names = (value.session["names"]?.object ?? [:]).compactMapValues(\.string)
+        self.init(clientID: clientID, subscriptions: subscriptions, names: names)
     }
 
     var value: HandOver {
@@ -41,6 +45,8 @@ struct AstroHandOver {
             return [.string(subscription.topic), .string(subscription.room), .integer(Int64(place))]
         }
         return HandOver(
-            principals: principals, session: ["client_id": .string(self.clientID), "subs": .array(rows)])
+            principals: principals, session: ["client_id": .string(self.clientID), "subs": .array(rows),
+                "names": .object(self.names.mapValues(JSON.string)),
+            ])
     }
 }

@@ -8,6 +8,8 @@ struct AstroSession: DialectSession {
     private let reconnectToken: String?
     private var clientID = ""
     private var subscriptions: [Subscription: Principal] = [:]
+    /// Channels that the client calls by a name: their ids, by name in lower case.
+    private var names: [String: String] = [:]
     /// The subscribe whose credential is being verified.
     private var pending: Pending?
     private var isResuming = false
@@ -99,6 +101,7 @@ struct AstroSession: DialectSession {
             // `try?`: an answer that cannot be read names no channel.
             let name = (try? JSON.decode(FindChannel.Answer.self, from: answer))?.name
             let isOwn = name?.lowercased() == pending.request.room.lowercased()
+            if let name, isOwn { self.names[name.lowercased()] = principal.tenant }
             actions = self.subscribe(isOwn ? pending.request.inOwnChannel : pending.request, as: principal, at: now)
         }
         return actions + self.handOverIfDue()
@@ -133,7 +136,8 @@ struct AstroSession: DialectSession {
     private mutating func handOverIfDue() -> [SessionAction] {
         guard self.drain == .due, !self.isResuming, self.pending == nil else { return [] }
         self.drain = .handedOver
-        return [.handOver(AstroHandOver(clientID: self.clientID, subscriptions: self.subscriptions).value)]
+        let handOver = AstroHandOver(clientID: self.clientID, subscriptions: self.subscriptions, names: self.names)
+        return [.handOver(handOver.value)]
     }
 
     mutating func handedOver(_ token: String?, at now: Timestamp) -> [SessionAction] {
@@ -149,6 +153,7 @@ struct AstroSession: DialectSession {
         }
         self.clientID = handOver.clientID
         self.subscriptions = handOver.subscriptions
+        self.names = handOver.names
         var actions = [self.welcome(at: now)]
         for (subscription, principal) in handOver.subscriptions.sorted(by: { $0.key.key < $1.key.key }) {
             actions.append(.subscribe([subscription.key], as: principal))
@@ -182,9 +187,9 @@ struct AstroSession: DialectSession {
 
     private mutating func unsubscribe(topic: String, room: String, nonce: String?, at now: Timestamp) -> [SessionAction]
     {
-        let dropped = self.subscriptions.filter { held, principal in
+        let dropped = self.subscriptions.filter { held, _ in
             held.topic == topic
-                && (room.isEmpty || held.room == room || held.room == principal.tenant && principal.isNamed(room))
+                && (room.isEmpty || held.room == room || held.room == self.names[room.lowercased()])
         }.keys.sorted { $0.key < $1.key }
         for subscription in dropped { self.subscriptions[subscription] = nil }
         let canonical = room.isEmpty ? "" : dropped.first?.room ?? room
@@ -227,9 +232,6 @@ struct AstroSession: DialectSession {
 
 extension Principal {
     func isExpired(at now: Timestamp) -> Bool { self.expires.map { $0 <= now } ?? false }
-
-    /// Whether a channel's name means this one; names are compared in lower case.
-    fileprivate func isNamed(_ room: String) -> Bool { room.lowercased() == self.name.lowercased() }
 }
 
 extension AstroCommand.Subscribe {
@@ -243,11 +245,10 @@ extension AstroCommand.Subscribe {
         self.topic.room == .channel && principal.maySee(self.topic) && self.canonicalRoom(for: principal) == nil
     }
 
-    /// The room's id, or `nil` if this principal may not have the topic there. No room, its tenant and its own name all mean its
-    /// channel. Other rooms are the entities of a topic that has such, and not other channels.
+    /// The room's id, or `nil` if this principal may not have the topic there. No room and its tenant mean its channel. Other rooms are the entities of a topic that has such, and not other channels.
     fileprivate func canonicalRoom(for principal: Principal) -> String? {
         if let scope = self.topic.scope, !principal.scopes.contains(scope) { return nil }
-        if self.room.isEmpty || self.room == principal.tenant || principal.isNamed(self.room) {
+        if self.room.isEmpty || self.room == principal.tenant {
             return principal.tenant
         }
         guard self.topic.room != .channel, self.topic.room != .none else { return nil }
