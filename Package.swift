@@ -22,6 +22,8 @@ let locks = product("NIOConcurrencyHelpers", "swift-nio")
 let logging = product("Logging", "swift-log")
 let metrics = product("Metrics", "swift-metrics")
 let nio = product("NIOCore", "swift-nio")
+let nioPosix = product("NIOPosix", "swift-nio")
+let tls = [product("NIOSSL", "swift-nio-ssl"), product("NIOTLS", "swift-nio")]
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, path: "Shared/\(name)", swiftSettings: strict)
@@ -70,6 +72,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
@@ -110,8 +113,8 @@ let package = Package(
             dependencies: [
                 "Access", "Bus", "Dialects", "Events", "ServiceKit", "Threads", "WebSockets", argumentParser,
                 configuration, crypto, httpTypes, hummingbird, product("HummingbirdCore", "hummingbird"), jwt,
-                lifecycle, locks, logging, metrics,
-            ],
+                lifecycle, locks, logging, metrics, nio, nioPosix,
+            ] + tls,
             path: "Services/Gateway",
             exclude: ["README.md"],
             resources: [.embedInCode("openapi.yaml")],
@@ -128,7 +131,7 @@ let package = Package(
             dependencies: [
                 "Database", "Events", nio, product("NIOHTTP1", "swift-nio"), product("NIOPosix", "swift-nio"),
                 product("NIOWebSocket", "swift-nio"), lifecycle, locks, logging,
-            ],
+            ] + tls,
             path: "Shared/TestSupport", swiftSettings: strict),
         .executableTarget(
             name: "Bench",
@@ -157,10 +160,9 @@ let package = Package(
         tests(
             "Gateway",
             [
-                "Access", "Bus", "Gateway", "Dialects", "Events", "TestSupport", "Threads", "WebSockets", crypto, jwt,
-                locks,
-                logging,
-            ]),
+                "Access", "Bus", "Gateway", "Dialects", "Events", "ServiceKit", "TestSupport", "Threads", "WebSockets",
+                configuration, crypto, jwt, locks, logging, nio, nioPosix,
+            ] + tls),
         tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
@@ -178,7 +180,7 @@ let package = Package(
                 "Bus", "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"),
                 product("NIOPosix", "swift-nio"),
                 product("NIOWebSocket", "swift-nio"), crypto, locks, cryptoExtras, nio, logging,
-            ], exclude: ["Clients", "Hostile/Tables"]),
+            ] + tls, exclude: ["Clients", "Hostile/Tables"]),
         tests(
             "StreamMetrics",
             ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),

@@ -17,6 +17,7 @@ final class Acceptor: Sendable {
     private let listeners: [Listener]
     private let doorman: Doorman
     private let edge: Edge
+    private let tls: TLSTermination?
     private let logger: Logger
 
     /// From the connection to the end of its request head.
@@ -25,9 +26,11 @@ final class Acceptor: Sendable {
     private static let exhaustedPause = Duration.milliseconds(100)
 
     /// Binds the listeners, one a dialect. Throws when a port is taken.
-    init(config: GatewayConfig, doorman: Doorman, edge: Edge, logger: Logger) throws {
+    /// - Parameter tls: if clients are to speak it; then they must.
+    init(config: GatewayConfig, doorman: Doorman, edge: Edge, tls: TLSTermination?, logger: Logger) throws {
         self.doorman = doorman
         self.edge = edge
+        self.tls = tls
         self.logger = logger
         self.listeners = try (0..<DialectRegistry.all.count).flatMap { place in
             let port = config.edgePort + place
@@ -53,7 +56,7 @@ final class Acceptor: Sendable {
         await withDiscardingTaskGroup { group in
             while await SocketPoller.shared.wait(for: listener.socket.descriptor, .readable) == .ready {
                 accepting: while !Task.isCancelled {
-                    switch listener.socket.accept() {
+                    switch self.accept(from: listener) {
                     case .socket(let socket, let peer):
                         group.addTask { await self.greet(socket, listener.place, peer) }
                     case .none: break accepting
@@ -66,6 +69,13 @@ final class Acceptor: Sendable {
                 }
             }
         }
+    }
+
+    /// The next waiting connection, without its TLS.
+    private func accept(from listener: Listener) -> TCPSocket.Accepted {
+        let accepted = listener.socket.accept()
+        guard let tls = self.tls, case .socket(let socket, let peer) = accepted else { return accepted }
+        return tls.plainSide(of: socket, peer: peer).map { .socket($0, peer: peer) } ?? .exhausted
     }
 
     private func greet(_ socket: TCPSocket, _ listener: Int, _ peer: String) async {

@@ -6,6 +6,7 @@ import Dialects
 import Events
 import Hummingbird
 import ServiceKit
+import ServiceLifecycle
 
 /// The edge: takes events from the bus and gives them to WebSocket clients, in the dialect that each of them speaks.
 @main
@@ -38,7 +39,8 @@ struct Gateway: AsyncParsableCommand {
                 isRevoked: verifier.isRevoked, logger: process.logger)
             verifier.whenRevoked { edge.revoke($0) }
             let doorman = Doorman(census: census, verifier: verifier, proxies: proxies, origins: config.origins)
-            let acceptor = try Acceptor(config: config, doorman: doorman, edge: edge, logger: process.logger)
+            let tls = try config.tls.map { try TLSTermination($0, threads: config.loops, logger: process.logger) }
+            let acceptor = try Acceptor(config: config, doorman: doorman, edge: edge, tls: tls, logger: process.logger)
             let subscriber = Subscriber(
                 publishers: bus.endpoints, logger: process.logger, heard: publishers, isCongested: { edge.isCongested }
             ) { events in
@@ -64,10 +66,8 @@ struct Gateway: AsyncParsableCommand {
             let operators = OperatorsAPI.application(
                 config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies, edge: edge
             )
-            return [
-                commands, enquiries, seats, subscriber, reporter, verifier, operators,
-                EdgeService(edge: edge, acceptor: acceptor),
-            ]
+            let parts: [any Service] = [commands, enquiries, seats, subscriber, reporter, verifier, operators]
+            return parts + (tls.map { [$0] } ?? []) + [EdgeService(edge: edge, acceptor: acceptor)]
         }
     }
 }

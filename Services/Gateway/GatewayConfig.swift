@@ -12,6 +12,8 @@ import ServiceKit
 /// | `gateway.drain.seconds` | int | 25 | how long clients that can go on elsewhere have for it when the gateway ends, 0 to 25 |
 /// | `gateway.reconnect.key.file` | string | none | the file with the key that all gateways sign reconnect tokens with, at least 32 characters; without one there are no such tokens |
 /// | `gateway.origins` | string | none | the only values of a browser's `Origin` that are let in, separated by commas; none: any |
+/// | `gateway.tls.certificate` | string | none | a file with the certificate that clients are shown, and its chain; they must speak TLS then |
+/// | `gateway.tls.key` | string | none | a file with its key; both or neither |
 struct GatewayConfig {
     let edgeHost: String
     let edgePort: Int
@@ -22,6 +24,7 @@ struct GatewayConfig {
     let reconnectKey: [UInt8]?
     /// In lower case; `nil`: any.
     let origins: Set<String>?
+    let tls: CertificateFiles?
 
     /// - Parameter loops: what the command line says; it wins.
     init(_ config: ConfigReader, loops: Int?) throws {
@@ -38,6 +41,7 @@ struct GatewayConfig {
             throw ConfigurationError(key: "gateway.drain.seconds", problem: "must be from 0 to 25")
         }
         self.drain = .seconds(drain)
+        self.tls = try CertificateFiles(config)
         self.reconnectKey = try config.string(forKey: "gateway.reconnect.key.file").map(Self.key)
         self.origins = config.string(forKey: "gateway.origins").map { text in
             Set(text.split(separator: ",").map { $0.filter { !$0.isWhitespace }.lowercased() })

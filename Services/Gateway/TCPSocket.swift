@@ -1,7 +1,7 @@
 import Glibc
 import Threads
 
-/// A listening or accepted TCP socket of the acceptor, non-blocking.
+/// A listening or accepted TCP socket of the acceptor, or the plain side of one with TLS; non-blocking.
 struct TCPSocket: Sendable {
     let descriptor: Int32
 

@@ -45,7 +45,9 @@ struct AstroHandOver {
             return [.string(subscription.topic), .string(subscription.room), .integer(Int64(place))]
         }
         return HandOver(
-            principals: principals, session: ["client_id": .string(self.clientID), "subs": .array(rows),
+            principals: principals,
+            session: [
+                "client_id": .string(self.clientID), "subs": .array(rows),
                 "names": .object(self.names.mapValues(JSON.string)),
             ])
     }

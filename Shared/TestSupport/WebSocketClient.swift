@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+public import NIOSSL
 
 /// The server answered a handshake with something else than 101.
 public struct WebSocketRefused: Error, Sendable {
@@ -27,15 +28,20 @@ public struct WebSocketClient: Sendable {
     /// - Parameters:
     ///   - headers: replace the handshake's own headers of the same name.
     ///   - sentAlong: goes out in one write with the request.
+    ///   - tls: speaks TLS, with these settings.
     public static func connect(
         host: String = "127.0.0.1", port: Int, path: String = "/", headers: [(String, String)] = [],
-        answersPings: Bool = true, sentAlong: [UInt8] = []
+        answersPings: Bool = true, sentAlong: [UInt8] = [], tls: NIOSSLContext? = nil
     ) async throws -> WebSocketClient {
         let request = Self.request(host: "\(host):\(port)", path: path, headers: headers) + sentAlong
         let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: false)
         let (channel, state) = try await bootstrap.connect(host: host, port: port) { channel in
             channel.eventLoop.makeCompletedFuture {
+                if let tls {
+                    let encryption = try NIOSSLClientHandler(context: tls, serverHostname: nil)
+                    try channel.pipeline.syncOperations.addHandler(encryption)
+                }
                 let handler = WebSocketClientHandler(eventLoop: channel.eventLoop, answersPings: answersPings)
                 try channel.pipeline.syncOperations.addHandler(handler)
                 return (channel, NIOLoopBound(handler, eventLoop: channel.eventLoop))

@@ -257,8 +257,12 @@ import Testing
         #expect(frame?["error"]?.string == (canonical == nil ? "err_unauthorized" : nil))
         #expect(frame?["nonce"] == "n1")
         if canonical != nil {
-            let unsubscribe = self.session.receive(["type": "unsubscribe", "data": ["topic": "channel.tips", "room": "STUDIO"]])
-            #expect(unsubscribe.first == .unsubscribe([filterKey("channel.tips", "YOUR_CHANNEL_ID")], tenant: "YOUR_CHANNEL_ID"))
+            let unsubscribe = self.session.receive([
+                "type": "unsubscribe", "data": ["topic": "channel.tips", "room": "STUDIO"],
+            ])
+            #expect(
+                unsubscribe.first
+                    == .unsubscribe([filterKey("channel.tips", "YOUR_CHANNEL_ID")], tenant: "YOUR_CHANNEL_ID"))
         }
         _ = self.subscribe(room: room, as: self.channel)
         #expect(self.session.failed(.unavailable).frames.first?["error"] == "err_deadline_exceeded")

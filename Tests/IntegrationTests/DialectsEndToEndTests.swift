@@ -5,8 +5,11 @@ import Testing
 /// For every dialect: a real event that a REST call caused, a refused credential, and a malformed message.
 @Suite("Dialects, end to end", .enabled(if: Suite.isEnabled, Suite.reason), .serialized)
 struct DialectsEndToEndTests {
-    @Test func `every dialect gets the event of a REST call`() async throws {
-        try await Suite.with { suite in
+    @Test func `every dialect gets the event of a REST call`() async throws { try await Self.hear() }
+
+    /// - Parameter tls: clients speak it.
+    static func hear(tls: TestAuthority? = nil) async throws {
+        try await Suite.with(tls: tls) { suite in
             let token = try await suite.token()
             let key = try await suite.token("apikey")
             let opaque = try await suite.token("oauth2")
@@ -92,8 +95,11 @@ struct DialectsEndToEndTests {
 
     @Test func `every dialect refuses a wrong credential in its own way, and survives a malformed message`()
         async throws
-    {
-        try await Suite.with([.auth]) { suite in
+    { try await Self.refuse() }
+
+    /// - Parameter tls: clients speak it.
+    static func refuse(tls: TestAuthority? = nil) async throws {
+        try await Suite.with([.auth], tls: tls) { suite in
             let token = try await suite.token()
             let refused = await #expect(throws: WebSocketRefused.self) {
                 _ = try await suite.connect(0, "/?token=wrong")

@@ -15,8 +15,9 @@ enum PythonClient {
     static let interpreter = ProcessInfo.processInfo.environment["CROSSPOINT_PYTHON"]
 
     /// Runs the flow to its end; throws with everything that it printed if it fails.
-    static func run(_ flow: String, against suite: Suite, within time: Duration = .seconds(180)) async throws -> Report
-    {
+    static func run(
+        _ flow: String, against suite: Suite, environment: [String: String] = [:], within time: Duration = .seconds(180)
+    ) async throws -> Report {
         guard let interpreter = Self.interpreter else { throw Suite.Failure(description: "no CROSSPOINT_PYTHON") }
         let process = Process()
         process.executableURL = URL(filePath: interpreter)
@@ -28,7 +29,7 @@ enum PythonClient {
             "CROSSPOINT_EDGE_PORT": "\(suite.edgePort())", "CROSSPOINT_OWNER_KEY": try suite.ownerKey,
             // No proxy stands between this machine and itself.
             "NO_PROXY": "127.0.0.1",
-        ]) { $1 }
+        ]) { $1 }.merging(environment) { $1 }
         let file = FileManager.default.temporaryDirectory.appending(path: "flow-\(UUID().uuidString)")
         try Data().write(to: file)
         // `try?`: it lies in the folder for temporary files.

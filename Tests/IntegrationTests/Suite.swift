@@ -1,6 +1,7 @@
 import Events
 import Foundation
 import NIOConcurrencyHelpers
+import NIOSSL
 import TestSupport
 import Testing
 
@@ -14,6 +15,8 @@ final class Suite: Sendable {
 
     let base: Int
     private let environment: [String: String]
+    /// With it clients speak TLS at the edge.
+    private let trust: NIOSSLContext?
     private let home: URL
     private let executables: URL
     private let processes = NIOLockedValueBox<[String: Running]>([:])
@@ -22,12 +25,13 @@ final class Suite: Sendable {
     private struct Running: @unchecked Sendable { let process: Process }
 
     /// Starts the services and `gateways` gateway replicas, waits until all are ready, and ends them after the body.
+    /// - Parameter tls: whose certificate the gateways show; clients trust it.
     static func with(
         _ services: [ServiceName] = ServiceName.publishers, gateways: Int = 1, databaseURL: String? = nil,
-        environment: [String: String] = [:], _ body: (Suite) async throws -> Void
+        environment: [String: String] = [:], tls: TestAuthority? = nil, _ body: (Suite) async throws -> Void
     ) async throws {
         func run(_ url: String) async throws {
-            let suite = try Suite(databaseURL: url, environment: environment)
+            let suite = try Suite(databaseURL: url, environment: environment, tls: tls)
             try await suite.use {
                 for service in services { try suite.start(service) }
                 for number in 0..<gateways { try suite.startGateway(number) }
@@ -42,7 +46,7 @@ final class Suite: Sendable {
         }
     }
 
-    init(databaseURL: String, environment: [String: String] = [:]) throws {
+    init(databaseURL: String, environment: [String: String] = [:], tls: TestAuthority? = nil) throws {
         self.base = try FreePorts.block()
         self.home = FileManager.default.temporaryDirectory.appending(path: "crosspoint-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: self.home, withIntermediateDirectories: true)
@@ -51,6 +55,7 @@ final class Suite: Sendable {
         try Self.hex(64).write(to: self.home.appending(path: "reconnect.key"), atomically: true, encoding: .utf8)
         let built = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         self.executables = ProcessInfo.processInfo.environment["CROSSPOINT_BIN_DIR"].map { URL(filePath: $0) } ?? built
+        self.trust = try tls.map { try NIOSSLContext(configuration: $0.clientSettings()) }
         self.environment = ProcessInfo.processInfo.environment.merging(
             [
                 "DATABASE_URL": databaseURL, "PORTS_BASE": "\(self.base)", "LOG_LEVEL": "debug",
@@ -65,7 +70,7 @@ final class Suite: Sendable {
                 // Astro clients that a test leaves behind are not waited for.
                 "GATEWAY_DRAIN_SECONDS": "2",
             ]
-        ) { $1 }.merging(environment) { $1 }
+        ) { $1 }.merging(tls?.environment ?? [:]) { $1 }.merging(environment) { $1 }
     }
 
     private static func hex(_ digits: Int) -> String {
@@ -259,7 +264,8 @@ final class Suite: Sendable {
     func connect(
         _ dialect: Int, _ path: String, headers: [(String, String)] = [], gateway: Int = 0
     ) async throws -> WebSocketClient {
-        try await WebSocketClient.connect(port: self.edgePort(dialect, gateway: gateway), path: path, headers: headers)
+        try await WebSocketClient.connect(
+            port: self.edgePort(dialect, gateway: gateway), path: path, headers: headers, tls: self.trust)
     }
 }
 
