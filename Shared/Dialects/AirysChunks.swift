@@ -10,6 +10,13 @@ struct AirysChunks {
         let total: Int
         let bytes: [UInt8]
 
+        init(id: String, seq: Int, total: Int, bytes: [UInt8]) {
+            self.id = id
+            self.seq = seq
+            self.total = total
+            self.bytes = bytes
+        }
+
         /// `nil`: not a chunk as the contract has it.
         init?(_ message: JSON) {
             guard let id = message["id"]?.string, 1...AirysChunks.idMax ~= id.unicodeScalars.count,
@@ -17,10 +24,7 @@ struct AirysChunks {
                 1...Int64(AirysChunks.piecesMax) ~= total, 0..<total ~= seq,
                 let text = message["data"]?.string, let data = Data(base64Encoded: text)
             else { return nil }
-            self.id = id
-            self.seq = Int(seq)
-            self.total = Int(total)
-            self.bytes = Array(data)
+            self.init(id: id, seq: Int(seq), total: Int(total), bytes: Array(data))
         }
     }
 

@@ -71,13 +71,22 @@ import Testing
         #expect(self.error(self.chunk(0, of: 1, "not JSON")) == "INVALID_MESSAGE")
     }
 
-    @Test func `pieces of more than 16 MiB are given up, and so are those of which others do not come`() {
+    @Test func `pieces of more than 16 MiB together are given up, and all of them are let go`() throws {
+        var chunks = AirysChunks()
+        let megabyte = [UInt8](repeating: 0, count: 1 << 20)
+        func take(_ seq: Int, _ bytes: [UInt8], id: String = "m1") throws -> [UInt8]? {
+            try chunks.take(AirysChunks.Chunk(id: id, seq: seq, total: 20, bytes: bytes), nil, at: .noon)
+        }
+        for seq in 0..<16 { #expect(try take(seq, megabyte, id: seq.isMultiple(of: 2) ? "m1" : "m2") == nil) }
+        #expect(throws: AirysProblem.self) { try take(16, [0]) }
+        // Eight of them were that message's.
+        for seq in 0..<8 { #expect(try take(seq, megabyte) == nil) }
+        #expect(throws: AirysProblem.self) { try take(16, [0], id: "m3") }
+    }
+
+    @Test func `a message of which pieces do not come is given up after 30 seconds, and its client is told`() {
         self.logIn()
-        let megabyte = String(repeating: "x", count: 1 << 20)
-        for seq in 0..<16 { #expect(self.chunk(Int64(seq), of: 20, megabyte).frames.isEmpty) }
-        #expect(self.error(self.chunk(16, of: 20, "x")) == "INVALID_MESSAGE")
-        // All of it was let go.
-        #expect(self.chunk(0, of: 2, megabyte) == [.wake(at: .noon + .seconds(30))])
+        #expect(self.chunk(0, of: 2, "x") == [.wake(at: .noon + .seconds(30))])
         let late = self.session.wake(at: .noon + .seconds(30))
         #expect(self.error(late) == "INVALID_MESSAGE")
         #expect(late.frames.first?["data"]?["details"] == ["id": "m1"])
