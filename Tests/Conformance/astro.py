@@ -649,15 +649,17 @@ async def useless_token(stage, me, kind, fault):
     await subscribe(socket, "channel.activities", await me.token(kind), token_type=kind)
 
 
-@case("astro", "4 •2", "3 data.room", "2 room", "3 •1")
-@case.table([("no room", None), ("an empty room", ""), ("the channel's id", "id"), ("the token's own name", "name"),
-             ("the token's own name in lower case", "lower")])
+@case("astro", "4 •2", "3 data.room", "2 room", "3 •1", "README#7 Astro")
+@case.table([("no room", None), ("an empty room", ""), ("the channel's id", "id"), ("the channel's name", "name"),
+             ("the channel's name in lower case", "lower")])
 async def own_room(stage, me, what, room):
     """{what} stands for the token's channel, whose id the reply and every message show."""
-    name = f"Name-{me.tenant}"
+    name = f"Studio-{me.tenant}"
+    made = await stage.rest("POST", "auth", "/v1/auth/channels", {"id": me.tenant, "name": name}, stage.owner)
+    assert made.status == 201, made
     channel, socket = await Channel.make(stage, me.tenant), await connect(me)
     room = {"id": me.tenant, "name": name, "lower": name.lower()}.get(room, room)
-    assert await subscribe(socket, "channel.activities", await me.token(name=name), room) == me.tenant
+    assert await subscribe(socket, "channel.activities", await me.token(), room) == me.tenant
     await channel.happens()
     assert (await next_message(socket))["room"] == me.tenant
     assert await unsubscribe(socket, "channel.activities", room) == (me.tenant if room else "")
@@ -665,14 +667,16 @@ async def own_room(stage, me, what, room):
 
 
 @case("astro", "4 •2", "README#7 Astro")
-@case.table([("as it is written", str), ("in lower case", str.lower)])
-async def name_of_the_channel(stage, me, what, written):
-    """The name that the channel has in auth, {what}, stands for its id."""
-    name = f"Studio-{me.tenant}"
-    made = await stage.rest("POST", "auth", "/v1/auth/channels", {"id": me.tenant, "name": name}, stage.owner)
+async def channel_renamed(stage, me):
+    """When a channel gets another name, that one stands for it and the former does not."""
+    former, now = f"Before-{me.tenant}", f"After-{me.tenant}"
+    made = await stage.rest("POST", "auth", "/v1/auth/channels", {"id": me.tenant, "name": former}, stage.owner)
     assert made.status == 201, made
-    socket = await connect(me)
-    assert await subscribe(socket, "channel.activities", await me.token(), written(name)) == me.tenant
+    changed_to = await stage.rest("PATCH", "auth", f"/v1/auth/channels/{me.tenant}", {"name": now}, stage.owner)
+    assert changed_to.status == 200, changed_to
+    socket, token = await connect(me), await me.token()
+    assert await subscribe(socket, "channel.activities", token, now) == me.tenant
+    await fails(socket, command("channel.activities", token, former), "err_unauthorized")
 
 
 @case("astro", "4 •2", "6 err_unauthorized", "README#7 Astro")
@@ -686,12 +690,16 @@ async def foreign_room(stage, me):
     await quiet([socket], other)
 
 
-@case("astro", "4 •2", "README#7 Astro")
-async def foreign_room_as_own_name(stage, me):
-    """Where a token's name reads like another channel's id, it stands for the token's channel and opens no other."""
-    other = await Channel.make(stage, f"{me.tenant}-other")
-    socket, token = await connect(me), await me.token(name=other.tenant)
-    assert await subscribe(socket, "channel.activities", token, other.tenant) == me.tenant
+@case("astro", "4 •2", "6 err_unauthorized", "README#7 Astro")
+@case.table([("id", "{tenant}-other"), ("name", "Other-{tenant}")])
+async def foreign_room_as_own_name(stage, me, what, room):
+    """Another channel's {what} is denied also to a token whose own name reads the same."""
+    other, room = await Channel.make(stage, f"{me.tenant}-other"), room.format(tenant=me.tenant)
+    names = {"id": other.tenant, "name": f"Other-{me.tenant}"}
+    made = await stage.rest("POST", "auth", "/v1/auth/channels", names, stage.owner)
+    assert made.status == 201, made
+    socket = await connect(me)
+    await fails(socket, command("channel.activities", await me.token(name=room), room), "err_unauthorized")
     await quiet([socket], other)
 
 
