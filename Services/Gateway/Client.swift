@@ -32,7 +32,7 @@ final class Client: Identifiable {
     var filters: [FilterKey: Filter] = [:]
     var futile: [String: FutileReason] = [:]
     var seats: [Seat] = []
-    /// A `verify`, `call`, `claim`, `resume` or `handOver` is under way.
+    /// A `verify`, `call`, `claim` or `resume` is under way.
     var isWaiting = false
     /// What the session wants when it has its seat.
     var whenSeated: [SessionAction] = []
@@ -46,10 +46,7 @@ final class Client: Identifiable {
     var lastDelivery: Delivery?
     /// What it was too slow for.
     var losses = ClientLosses()
-    /// Since when something waits to be written.
-    var backlogSince: ContinuousClock.Instant?
-    /// How many frames may wait before room is made again.
-    var shedAt = 0
+    var backlog = SlowClients.Backlog()
     /// It comes from another gateway, and is told first what happened meanwhile.
     var catchUp: CatchUp?
     /// Events may come that its catching up has told it already.
@@ -60,8 +57,6 @@ final class Client: Identifiable {
     private(set) var closing: Closing?
     /// The last event before that, if another was for it.
     var closedAt: UInt64?
-    /// What waited when it was closed, and was discarded.
-    private(set) var unsent: [UInt64] = []
 
     /// Messages that may wait while an answer is awaited.
     static let heldMax = 256
@@ -92,7 +87,6 @@ final class Client: Identifiable {
     func close(_ closing: Closing, discardingQueue: Bool = false) {
         guard !self.connection.isClosing else { return }
         self.closing = closing
-        if discardingQueue { self.unsent = self.connection.queuedNumbers }
         self.connection.close(code: closing.code, reason: closing.reason, discardingQueue: discardingQueue)
     }
 

@@ -29,6 +29,13 @@ struct ClientDescription: Sendable, Encodable {
     let isCatchingUp: Bool
     /// How it ended, for one that has.
     let closed: Closed?
+    /// Of everybody who has shown a credential on it: it is shown to those only who may see all of them.
+    let tenants: Set<String>
+
+    private enum CodingKeys: String, CodingKey {
+        case id, dialect, address, principal, tenant, filters, futile, connectedAt, delivered, lastEvent, queue, limits
+        case dropped, isCatchingUp, closed
+    }
 
     struct Last: Sendable, Encodable {
         let id: String
@@ -85,8 +92,9 @@ extension ClientDescription {
             messagesPerSecond: client.profile.messageRate?.perSecond, queueFrames: SlowClients.framesMax,
             queueBytes: SlowClients.bytesMax)
         self.dropped = Dropped(conflated: client.losses.conflated, dropped: client.losses.dropped)
-        self.isCatchingUp = client.catchUp != nil
+        self.isCatchingUp = client.catchUp.map { !$0.isComplete } ?? false
         self.closed = closed
+        self.tenants = client.verified.tenants
     }
 }
 

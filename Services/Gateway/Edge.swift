@@ -70,7 +70,7 @@ final class Edge: Sendable {
     /// dropped here would be gone.
     func deliver(_ events: [Event]) {
         for loop in self.loops {
-            while !loop.post(.events(events)), !self.census.isDraining {
+            while !loop.post(.events(events)), !loop.isStopping {
                 self.backpressure.increment()
                 usleep(Self.backpressurePause)
             }

@@ -36,12 +36,16 @@ extension EdgeHandler {
             for (client, grant) in listeners.entries {
                 guard client.lastProjection != self.projection, grant.allows(kind, room: event.room) else { continue }
                 client.lastProjection = self.projection
+                if client.comparesPositions, client.catchUp?.holdsBack(event) == true { continue }
                 guard let range = frame ?? self.encode(projection, of: event, kind, number, dialect: dialect) else {
                     return
                 }
                 frame = range
-                if client.comparesPositions, self.isHeldBack(range, of: event, kind, for: client) { continue }
-                self.send(range, of: event, kind, to: client, now)
+                guard !client.connection.isClosing, self.slowClients.takesMore(client, now) else {
+                    client.closedAt = client.closedAt ?? number - 1
+                    continue
+                }
+                self.put(range, of: event, kind, to: client)
                 count += 1
             }
         }
@@ -76,13 +80,7 @@ extension EdgeHandler {
         return UInt64(bitPattern: Int64(hasher.finalize()))
     }
 
-    func send(
-        _ frame: FrameRange, of event: Event, _ kind: CatalogueEntry, to client: Client, _ now: ContinuousClock.Instant
-    ) {
-        guard !client.connection.isClosing, self.slowClients.takesMore(client, now) else {
-            client.closedAt = client.closedAt ?? self.history.last - 1
-            return
-        }
+    func put(_ frame: FrameRange, of event: Event, _ kind: CatalogueEntry, to client: Client) {
         client.connection.send(frame)
         client.delivered += 1
         client.lastDelivery = Client.Delivery(id: event.id, kind: kind.index, at: event.time)

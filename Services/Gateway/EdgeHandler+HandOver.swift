@@ -25,7 +25,15 @@ extension EdgeHandler {
             client.catchUp?.afterwards.append(.handOver(handOver))
             return
         }
-        let positions = Dictionary(uniqueKeysWithValues: self.told.map { ($0.key.rawValue, $0.value) })
+        var told = self.told
+        // Another gateway, or a log, may have told it more than came here.
+        for (publisher, position) in client.catchUp?.positions ?? [:] {
+            guard let here = told[publisher], here.epoch != position.epoch || here.seq >= position.seq else {
+                told[publisher] = position
+                continue
+            }
+        }
+        let positions = Dictionary(uniqueKeysWithValues: told.map { ($0.key.rawValue, $0.value) })
         let content = ReconnectTokens.Content(handOver: handOver, positions: positions)
         self.enquiries.ask(.handOver(content, client.id, self.post))
     }
@@ -51,7 +59,10 @@ extension EdgeHandler {
             client.catchUp = CatchUp(positions: redeemed.content.told, since: redeemed.issued, known: self.heard)
             return client.session.resumed(redeemed.content.handOver, at: now)
         }
-        if let client = self.clients[id] { self.readOn(client) }
+        if let client = self.clients[id] {
+            client.catchUp?.filters = Set(client.filters.keys)
+            self.readOn(client)
+        }
     }
 
     /// Up to where events have come here: those beyond will come by themselves.
@@ -61,71 +72,58 @@ extension EdgeHandler {
         }
     }
 
-    /// Asks for the next page that a client lacks, or ends its catching up.
+    /// Asks for the next page that a client lacks when it has read enough of the last, or ends its catching up.
     func readOn(_ client: Client) {
-        guard let catchUp = client.catchUp, !client.connection.isClosing else { return }
-        if let next = catchUp.next {
-            self.enquiries.ask(.replay(next.publisher, next.request, client.id, self.post))
-        } else {
-            self.release(client)
+        let connection = client.connection
+        guard let catchUp = client.catchUp, !connection.isClosing else { return }
+        guard let next = catchUp.next else { return self.endCatchUp(of: client) }
+        let most = CatchUp.waitingMax
+        guard connection.queuedFrames <= most.frames, connection.queuedBytes <= most.bytes else {
+            return connection.schedule(Timers.readOn, after: CatchUp.waitingPause)
         }
+        self.enquiries.ask(.replay(next.publisher, next.request, client.id, self.post))
     }
 
     func replayed(_ id: ConnectionID, _ publisher: ServiceName, _ page: ReplayPage?) {
         guard let client = self.clients[id], let catchUp = client.catchUp, !client.connection.isClosing else { return }
-        guard let page else {
-            guard ContinuousClock.now >= catchUp.deadline else {
-                return client.connection.schedule(Timers.readOn, after: CatchUp.retryPause)
-            }
+        if let page {
+            let events = client.catchUp?.take(page.events, epoch: page.epoch, head: page.head, of: publisher) ?? []
+            for event in events { self.tell(event, to: client) }
+        } else if ContinuousClock.now < catchUp.deadline {
+            return client.connection.schedule(Timers.readOn, after: CatchUp.retryPause)
+        } else {
             self.unreadLogs.increment()
             self.logger.warning(
                 "A client goes on without what a publisher said meanwhile, whose log does not answer",
                 metadata: ["publisher": "\(publisher.rawValue)", "client.id": "\(id)"])
-            client.catchUp?.pass(publisher)
-            return self.readOn(client)
+            for event in client.catchUp?.pass(publisher) ?? [] { self.tell(event, to: client) }
         }
-        let fresh = client.catchUp?.take(page.events, epoch: page.epoch, head: page.head, of: publisher) ?? []
-        for event in fresh { self.tell(event, to: client) }
         self.readOn(client)
     }
 
-    /// Gives one event of a log to one client, if it concerns it.
+    /// Gives one event to one client that catches up, if it concerns it and did where it comes from.
     private func tell(_ event: Event, to client: Client) {
         guard let kind = Catalogue.byType[event.type] else { return self.unknownTypes.increment() }
-        let dialect = self.dialects[client.dialect]
-        for projection in dialect.project(event) {
+        for projection in self.dialects[client.dialect].project(event) {
             let isWanted = projection.keys.contains { key in
-                let filter = client.filters[FilterKey(dialect: client.dialect, tenant: event.tenant, key: key)]
-                return filter?.grant.allows(kind, room: event.room) ?? false
+                let key = FilterKey(dialect: client.dialect, tenant: event.tenant, key: key)
+                guard client.catchUp?.filters.contains(key) == true, let filter = client.filters[key] else {
+                    return false
+                }
+                return filter.grant.allows(kind, room: event.room)
             }
             guard isWanted else { continue }
-            // No number: what became of it is known by its position.
-            guard let frame = self.encode(projection, of: event, kind, 0, dialect: client.dialect) else { return }
-            self.send(frame, of: event, kind, to: client, .now)
+            // No number: what became of it is known by its position. No bound on what waits either: pages are asked for one by one.
+            guard let frame = self.encode(projection, of: event, kind, 0, dialect: client.dialect) else { continue }
+            self.put(frame, of: event, kind, to: client)
         }
     }
 
-    /// All logs are read: what has happened since goes out, but for what was in the logs too.
-    private func release(_ client: Client) {
-        let now = ContinuousClock.now
-        for held in client.catchUp?.release() ?? [] {
-            guard client.catchUp?.includes(held.event.position, of: held.event.publisher) == false else { continue }
-            self.send(held.frame, of: held.event, held.kind, to: client, now)
-        }
+    private func endCatchUp(of client: Client) {
         // The bus may still bring what was in a log already.
         client.connection.schedule(Timers.compared, after: Self.compareMax)
         let afterwards = client.catchUp?.afterwards ?? []
         client.catchUp?.afterwards = []
         self.perform(afterwards, for: client)
-    }
-
-    /// Whether an event is to wait, or was told already, because its client comes from another gateway.
-    func isHeldBack(_ frame: FrameRange, of event: Event, _ kind: CatalogueEntry, for client: Client) -> Bool {
-        guard let catchUp = client.catchUp else { return false }
-        if catchUp.includes(event.position, of: event.publisher) { return true }
-        guard !catchUp.isComplete else { return false }
-        let held = CatchUp.Held(event: event, kind: kind, frame: frame)
-        if client.catchUp?.hold(held) == false { client.close(.tooSlow, discardingQueue: true) }
-        return true
     }
 }

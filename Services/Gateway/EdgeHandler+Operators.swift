@@ -30,7 +30,8 @@ extension EdgeHandler {
         self.closed.append(
             ClosedClient(
                 description: ClientDescription(client, closed: end),
-                trace: ClientTrace(client, end: (end, client.closedAt ?? self.history.last), unsent: client.unsent))
+                trace: ClientTrace(
+                    client, end: (end, client.closedAt ?? self.history.last), unsent: client.connection.unsentNumbers))
         )
     }
 }

@@ -19,7 +19,7 @@ struct Explanation: Sendable, Encodable {
 struct ClientTrace {
     let id: ConnectionID
     let dialect: Int
-    let tenant: String?
+    let tenants: Set<String>
     let filters: [FilterKey: Client.Filter]
     let losses: ClientLosses
     /// The last event before it came.
@@ -34,11 +34,11 @@ struct ClientTrace {
     init(_ client: Client, end: (closed: ClientDescription.Closed, number: UInt64)? = nil, unsent: [UInt64]) {
         self.id = client.id
         self.dialect = client.dialect
-        self.tenant = client.principal?.tenant
+        self.tenants = client.verified.tenants
         self.filters = client.filters
         self.losses = client.losses
         self.opened = client.opened
-        self.catchUp = client.catchUp
+        self.catchUp = end == nil ? client.catchUp : client.catchUp?.ended
         self.unsent = Set(unsent)
         self.end = end
     }
@@ -46,13 +46,13 @@ struct ClientTrace {
     func explain(_ entry: EventHistory.Entry, in dialect: any Dialect) -> Explanation {
         Explanation(
             connection: self.id.description, event: entry.event.id.text, type: entry.event.type.name,
-            answer: self.answer(entry, dialect), tenants: [entry.event.tenant, self.tenant ?? entry.event.tenant])
+            answer: self.answer(entry, dialect), tenants: self.tenants.union([entry.event.tenant]))
     }
 
     private func answer(_ entry: EventHistory.Entry, _ dialect: any Dialect) -> String {
         if let end = self.end, entry.number > end.number { return "closed: \(end.closed.code) \(end.closed.reason)" }
         let event = entry.event
-        let isReplayed = self.catchUp?.replayed(event.position, of: event.publisher) ?? false
+        let isReplayed = self.catchUp?.replayed(event) ?? false
         let isBefore = entry.number <= self.opened && !isReplayed
         let keys = dialect.project(event).flatMap(\.keys)
         guard !keys.isEmpty else { return "filtered by the dialect, which has no name for it" }
@@ -65,6 +65,7 @@ struct ClientTrace {
         if isBefore { return "not connected yet" }
         if entry.number <= allowed.since, !isReplayed { return "filtered by nothing now, but not asked for yet then" }
         if let loss = self.losses.recent.first(where: { $0.number == entry.number }) { return loss.outcome.rawValue }
+        if self.catchUp?.isWaiting(event) == true { return "waiting: what happened before it comes first" }
         guard self.unsent.contains(entry.number) else { return isReplayed ? "delivered from the log" : "delivered" }
         guard let end = self.end else { return "waiting: the client has not read what is before it" }
         return "closed: \(end.closed.code) \(end.closed.reason), before it was sent"

@@ -43,9 +43,9 @@ struct GatewayConfig {
         self.drain = .seconds(drain)
         self.tls = try CertificateFiles(config)
         self.reconnectKey = try config.string(forKey: "gateway.reconnect.key.file").map(Self.key)
-        self.origins = config.string(forKey: "gateway.origins").map { text in
-            Set(text.split(separator: ",").map { $0.filter { !$0.isWhitespace }.lowercased() })
-        }
+        let origins = config.string(forKey: "gateway.origins", default: "").split(separator: ",")
+            .map { $0.filter { !$0.isWhitespace }.lowercased() }
+        self.origins = origins.isEmpty ? nil : Set(origins)
     }
 
     private static func key(in path: String) throws -> [UInt8] {

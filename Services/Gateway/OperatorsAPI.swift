@@ -24,7 +24,7 @@ enum OperatorsAPI {
             let seesAll = principal.scopes.contains(.authAdmin)
             let edge = await edge.describe()
             let isShown = { (client: ClientDescription) in
-                seesAll || client.tenant == nil || client.tenant == principal.tenant
+                seesAll || client.tenants == [principal.tenant]
             }
             return Response.json([
                 "connections": edge.connections.filter(isShown).sorted { $0.connectedAt < $1.connectedAt },

@@ -61,6 +61,8 @@ final class ReconnectTokens: Sendable {
     /// Characters; a longer one would not pass everywhere in a URL (contract §7.4).
     private static let lengthMax = 4096
     private static let timeout = Duration.seconds(1)
+    /// How many there are before those that have ended go.
+    private static let tidyCount = 10_000
 
     /// - Parameter key: the same for all gateways; `nil`: no token is made, and none is good.
     init(key: [UInt8]?, commands: CommandClient, logger: Logger) async {
@@ -121,7 +123,7 @@ final class ReconnectTokens: Sendable {
         else { return nil }
         let until = Timestamp(claims.exp.value)
         let issued = Timestamp(claims.iat.value)
-        do {
+        do throws(CommandFailure) {
             let spent = try await self.commands.call(
                 SpendToken(id: claims.jti.value, until: until), timeout: Self.timeout)
             guard spent.isFirst else { return nil }
@@ -129,7 +131,9 @@ final class ReconnectTokens: Sendable {
             return Redeemed(content: content, issued: issued)
         } catch {
             // Auth is away. Each gateway then takes a token once by its own count.
-            guard let content = claims.content, self.takeUnshared(claims.jti.value, until: until) else { return nil }
+            guard [.unavailable, .deadlineExceeded].contains(error.code), let content = claims.content,
+                self.takeUnshared(claims.jti.value, until: until)
+            else { return nil }
             self.unshared.increment()
             return Redeemed(content: content, issued: issued)
         }
@@ -149,8 +153,10 @@ final class ReconnectTokens: Sendable {
 
     private func takeUnshared(_ id: String, until: Timestamp) -> Bool {
         self.taken.withLockedValue { taken in
-            let now = Timestamp.now
-            taken = taken.filter { $0.value > now }
+            if taken.count >= Self.tidyCount {
+                let now = Timestamp.now
+                taken = taken.filter { $0.value > now }
+            }
             return taken.updateValue(until, forKey: id) == nil
         }
     }

@@ -9,8 +9,19 @@ struct SlowClients {
     static let framesMax = 1000
     static let bytesMax = 4 << 20
 
-    /// How long it may stay beyond that: a burst within one turn is not slowness.
+    /// What waits for one client, as far as it matters here.
+    struct Backlog {
+        /// Since when it has taken nothing of it.
+        var since: ContinuousClock.Instant?
+        /// When to make room again.
+        var framesMax = SlowClients.framesMax
+        var bytesMax = SlowClients.bytesMax
+    }
+
+    /// How long it may stay beyond that and take nothing: a burst within one turn is not slowness.
     private static let backlogMax = Duration.seconds(1)
+    /// So many times as much is too much in any case.
+    private static let hardLimit = 16
     /// Making room costs as much as what waits, so it is worth it only if as much is free afterwards.
     private static let left = (frames: framesMax * 7 / 8, bytes: bytesMax * 7 / 8)
 
@@ -22,30 +33,30 @@ struct SlowClients {
     func takesMore(_ client: Client, _ now: ContinuousClock.Instant) -> Bool {
         let connection = client.connection
         guard connection.queuedFrames > 0 else {
-            client.backlogSince = nil
+            client.backlog = Backlog()
             return true
         }
-        let since = client.backlogSince ?? now
-        client.backlogSince = since
-        guard Self.isFull(connection) else { return true }
-        let isOverdue = now - since > Self.backlogMax
-        guard isOverdue || connection.queuedFrames >= client.shedAt || connection.queuedBytes >= Self.bytesMax * 2
-        else {
-            return true
-        }
+        // A client that takes something is not stuck, however much a long turn has piled up for it.
+        if connection.takeProgress() { client.backlog.since = now }
+        let since = client.backlog.since ?? now
+        client.backlog.since = since
+        let (frames, bytes) = (connection.queuedFrames, connection.queuedBytes)
+        guard frames >= Self.framesMax || bytes >= Self.bytesMax else { return true }
+        let isOverdue =
+            now - since > Self.backlogMax || frames >= Self.framesMax * Self.hardLimit
+            || bytes >= Self.bytesMax * Self.hardLimit
+        guard isOverdue || frames >= client.backlog.framesMax || bytes >= client.backlog.bytesMax else { return true }
         let shedding = connection.shed(downTo: Self.left)
         client.losses.note(shedding)
         self.conflated.increment(by: shedding.conflated.count)
         self.dropped.increment(by: shedding.dropped.count)
-        client.shedAt = connection.queuedFrames + Self.framesMax / 8
+        // The more is left, the longer until it is worth another try.
+        client.backlog.framesMax = max(Self.framesMax, connection.queuedFrames * 9 / 8)
+        client.backlog.bytesMax = max(Self.bytesMax, connection.queuedBytes * 9 / 8)
         if connection.queuedFrames <= Self.left.frames, connection.queuedBytes <= Self.left.bytes { return true }
         guard isOverdue else { return true }
         self.tooSlow.increment()
         client.close(.tooSlow, discardingQueue: true)
         return false
-    }
-
-    private static func isFull(_ connection: Connection) -> Bool {
-        connection.queuedFrames >= Self.framesMax || connection.queuedBytes >= Self.bytesMax
     }
 }

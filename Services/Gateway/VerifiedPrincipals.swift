@@ -11,6 +11,8 @@ struct VerifiedPrincipals {
 
     var count: Int { self.principals.count }
 
+    var tenants: Set<String> { Set(self.principals.map(\.tenant)) }
+
     /// `false`: there are too many that have not expired.
     mutating func note(_ principal: Principal, at now: Timestamp) -> Bool {
         guard !self.principals.contains(principal) else { return true }

@@ -40,8 +40,11 @@ public struct Airys: Dialect {
     public func entries(answeringTo key: String) -> [CatalogueEntry] {
         if key == Self.statusKey { return Catalogue.shown.filter { Self.statusTypes.contains($0.type) } }
         let name = filterName(key)
-        return name == "*" ? Catalogue.shown : Catalogue.shown.filter { Self.names[$0.type] == name }
+        return name == "*" ? Catalogue.shown : Self.entries[name].map { [$0] } ?? []
     }
+
+    private static let entries: [String: CatalogueEntry] = Dictionary(
+        uniqueKeysWithValues: Catalogue.shown.map { ($0.type.name(without: "camera"), $0) })
 
     static let messageBytesMax = 1_048_576
 

@@ -116,10 +116,8 @@ struct AstroSession: DialectSession {
         let expired = self.subscriptions.filter { $0.value.isExpired(at: now) }.keys.sorted { $0.key < $1.key }
         for subscription in expired {
             self.subscriptions[subscription] = nil
-            let details: JSON = ["topic": .string(subscription.topic), "room": .string(subscription.room)]
             actions += [
-                .unsubscribe([subscription.key], tenant: subscription.tenant),
-                AstroReply.error("err_unauthorized", "the token has expired", details: details, nonce: nil, at: now),
+                .unsubscribe([subscription.key], tenant: subscription.tenant), Self.expired(subscription, at: now),
             ]
         }
         if let next = self.nextWake { actions.append(.wake(at: next)) }
@@ -152,11 +150,16 @@ struct AstroSession: DialectSession {
             return [.close(Closing(1008, "invalid reconnect token"))]
         }
         self.clientID = handOver.clientID
-        self.subscriptions = handOver.subscriptions
+        self.subscriptions = handOver.subscriptions.filter { !$0.value.isExpired(at: now) }
         self.names = handOver.names
         var actions = [self.welcome(at: now)]
-        for (subscription, principal) in handOver.subscriptions.sorted(by: { $0.key.key < $1.key.key }) {
+        for (subscription, principal) in self.subscriptions.sorted(by: { $0.key.key < $1.key.key }) {
             actions.append(.subscribe([subscription.key], as: principal))
+        }
+        // It has ended on the way.
+        for ended in handOver.subscriptions.filter({ $0.value.isExpired(at: now) }).keys.sorted(by: { $0.key < $1.key })
+        {
+            actions.append(Self.expired(ended, at: now))
         }
         if let next = self.nextWake { actions.append(.wake(at: next)) }
         return actions + self.handOverIfDue()
@@ -207,6 +210,11 @@ struct AstroSession: DialectSession {
     private static func goingAway(nonce: String?, at now: Timestamp) -> SessionAction {
         AstroReply.error(
             "err_internal_error", "the server is shutting down: use the reconnect token", nonce: nonce, at: now)
+    }
+
+    private static func expired(_ subscription: Subscription, at now: Timestamp) -> SessionAction {
+        let details: JSON = ["topic": .string(subscription.topic), "room": .string(subscription.room)]
+        return AstroReply.error("err_unauthorized", "the token has expired", details: details, nonce: nil, at: now)
     }
 
     private static func deadlineExceeded(nonce: String?, at now: Timestamp) -> SessionAction {

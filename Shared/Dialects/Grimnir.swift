@@ -46,8 +46,11 @@ public struct Grimnir: Dialect {
     }
 
     public func entries(answeringTo key: String) -> [CatalogueEntry] {
-        Catalogue.shown.filter { Self.names[$0.type] == key }
+        Self.entries[key].map { [$0] } ?? []
     }
+
+    private static let entries: [String: CatalogueEntry] = Dictionary(
+        uniqueKeysWithValues: Catalogue.shown.map { ($0.type.name(without: "radio"), $0) })
 
     static let names: [EventType: String] = Dictionary(
         uniqueKeysWithValues: Catalogue.shown.map { ($0.type, $0.type.name(without: "radio")) })

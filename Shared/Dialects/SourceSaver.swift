@@ -34,9 +34,14 @@ public struct SourceSaver: Dialect {
     }
 
     public func entries(answeringTo key: String) -> [CatalogueEntry] {
-        if key == Self.alertCopy { return Catalogue.shown.filter { $0.type == "performance.alert" } }
-        return Catalogue.shown.filter { Self.names[$0.type]?.keys.contains(key) == true }
+        Self.entriesByKey[key] ?? []
     }
+
+    private static let entriesByKey: [String: [CatalogueEntry]] = {
+        let keyed = Catalogue.shown.flatMap { entry in (Self.names[entry.type]?.keys ?? []).map { ($0, [entry]) } }
+        let copied = Catalogue.shown.filter { $0.type == "performance.alert" }
+        return Dictionary(keyed + [(Self.alertCopy, copied)]) { $0 + $1 }
+    }()
 
     /// How an event is called, and the patterns that it matches.
     struct Name {

@@ -23,6 +23,7 @@ public final class Connection {
     private let messageBytesMax: Int
     private var message: [UInt8] = []
     private var queue = OutboundQueue()
+    private var hasProgressed = false
     private(set) var state = State.open
     /// It is on the loop's list of connections that have something to write.
     var isDirty = false
@@ -57,6 +58,14 @@ public final class Connection {
 
     /// The numbers of the tagged frames that wait here.
     public var queuedNumbers: [UInt64] { self.queue.numbers }
+    /// The numbers of those that were never sent, when it has ended.
+    public private(set) var unsentNumbers: [UInt64] = []
+
+    /// Whether anything was sent since this was last asked.
+    public func takeProgress() -> Bool {
+        defer { self.hasProgressed = false }
+        return self.hasProgressed
+    }
 
     /// Queues a text frame for this client alone.
     public func send(text: some Collection<UInt8>) {
@@ -75,7 +84,7 @@ public final class Connection {
     /// latest 5 seconds from now or 2 seconds after the CLOSE frame. No timer of the owner fires any more.
     public func close(code: UInt16, reason: String, discardingQueue: Bool = false) {
         guard self.state == .open else { return }
-        if discardingQueue { self.queue.removeAll() }
+        if discardingQueue { self.discardQueue() }
         let payload = [UInt8(code >> 8), UInt8(code & 0xff)] + Self.reasonBytes(reason)
         self.send(self.loop.encodePrivate(.close, payload))
         self.state = .closing
@@ -97,7 +106,7 @@ public final class Connection {
     /// Ends the TCP connection without a CLOSE frame, soon; clients report 1006. `closed` follows.
     public func drop() {
         self.cancelTimers()
-        self.queue.removeAll()
+        self.discardQueue()
         guard self.state != .gone else { return }
         self.socket.end()
         self.state = .ended
@@ -123,6 +132,11 @@ public final class Connection {
         return Array(reason.utf8)
     }
 
+    private func discardQueue() {
+        self.unsentNumbers += self.queue.numbers
+        self.queue.removeAll()
+    }
+
     private func cancelTimers() {
         for kind in self.timers { self.loop.cancel(kind, for: self) }
         self.timers = []
@@ -137,6 +151,7 @@ extension Connection {
             // After a partial write the writable callback comes unasked.
             return true
         }
+        if !self.queue.isEmpty { self.hasProgressed = true }
         guard self.queue.take(max: max, scratch: scratch, self.socket.write) ?? true else { return false }
         if !self.queue.isEmpty {
             if !self.socket.holdsPartialWrite { self.socket.requestWritable() }
@@ -174,7 +189,7 @@ extension Connection {
     /// libwebsockets has begun to close it.
     func ending() {
         self.cancelTimers()
-        self.queue.removeAll()
+        self.discardQueue()
         self.message = []
         self.state = .ended
     }

@@ -36,6 +36,9 @@ public final class Loop<Handler: LoopHandler>: Sendable {
         self.mailbox.postAnswer(message)
     }
 
+    /// `stop` was called.
+    public var isStopping: Bool { self.mailbox.isClosed }
+
     /// How many messages wait, and how many were refused since the start.
     public var mailboxDepth: Int { self.mailbox.count }
     public var mailboxRefused: UInt64 { self.mailbox.refused }

@@ -1291,21 +1291,21 @@ async def chunks_make_messages_beyond_1_mib(stage, me):
 
 @case("airys", "8 Chunking (optional)", alone=True)
 async def chunks_make_at_most_16_mib(stage, me):
-    """Chunks of more than 16 MiB together are INVALID_MESSAGE; the connection stays open."""
+    """Chunks of more than 4 MiB together are INVALID_MESSAGE; the connection stays open."""
     gateway = await stage.gateway()
     socket = await log_in(me, gateway=gateway)
-    for piece in chunks(b"x" * (16 * MIB + 1), 24):
+    for piece in chunks(b"x" * (4 * MIB + 1), 6):
         await socket.send(piece)
     assert_error(await told_next(socket, 60), "INVALID_MESSAGE")
     assert (await ask(socket, {"type": "ping"}, 30))["type"] == "pong"
 
 
 @case("airys", "8 Chunking (optional)", alone=True)
-async def chunks_may_make_16_mib(stage, me):
-    """Chunks of exactly 16 MiB together are one message."""
+async def chunks_may_make_4_mib(stage, me):
+    """Chunks of exactly 4 MiB together are one message."""
     gateway = await stage.gateway()
     socket = await log_in(me, gateway=gateway)
-    for piece in chunks(padded({"type": "ping", "timestamp": 5}, 16 * MIB).encode(), 24):
+    for piece in chunks(padded({"type": "ping", "timestamp": 5}, 4 * MIB).encode(), 6):
         await socket.send(piece)
     reply = await told_next(socket, 90)
     assert reply["type"] == "pong" and reply["data"]["client_timestamp"] == 5, reply

@@ -694,10 +694,10 @@ async def foreign_room(stage, me):
 @case.table([("id", "{tenant}-other"), ("name", "Other-{tenant}")])
 async def foreign_room_as_own_name(stage, me, what, room):
     """Another channel's {what} is denied also to a token whose own name reads the same."""
-    other, room = await Channel.make(stage, f"{me.tenant}-other"), room.format(tenant=me.tenant)
-    names = {"id": other.tenant, "name": f"Other-{me.tenant}"}
+    names = {"id": f"{me.tenant}-other", "name": f"Other-{me.tenant}"}
     made = await stage.rest("POST", "auth", "/v1/auth/channels", names, stage.owner)
     assert made.status == 201, made
+    other, room = await Channel.make(stage, names["id"]), room.format(tenant=me.tenant)
     socket = await connect(me)
     await fails(socket, command("channel.activities", await me.token(name=room), room), "err_unauthorized")
     await quiet([socket], other)

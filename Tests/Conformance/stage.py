@@ -123,7 +123,7 @@ class Stage:
 
     async def connections(self, gateway=0):
         """What a gateway tells its operators of its connections."""
-        return (await self.rest("GET", self.operators(gateway), "/connections")).json
+        return (await self.rest("GET", self.operators(gateway), "/connections", token=self.owner)).json
 
     # Events that no service publishes, or that only this run should hear
 

@@ -71,17 +71,17 @@ import Testing
         #expect(self.error(self.chunk(0, of: 1, "not JSON")) == "INVALID_MESSAGE")
     }
 
-    @Test func `pieces of more than 16 MiB together are given up, and all of them are let go`() throws {
+    @Test func `pieces of more than 4 MiB together are given up, and all of them are let go`() throws {
         var chunks = AirysChunks()
         let megabyte = [UInt8](repeating: 0, count: 1 << 20)
         func take(_ seq: Int, _ bytes: [UInt8], id: String = "m1") throws -> [UInt8]? {
             try chunks.take(AirysChunks.Chunk(id: id, seq: seq, total: 20, bytes: bytes), nil, at: .noon)
         }
-        for seq in 0..<16 { #expect(try take(seq, megabyte, id: seq.isMultiple(of: 2) ? "m1" : "m2") == nil) }
-        #expect(throws: AirysProblem.self) { try take(16, [0]) }
-        // Eight of them were that message's.
-        for seq in 0..<8 { #expect(try take(seq, megabyte) == nil) }
-        #expect(throws: AirysProblem.self) { try take(16, [0], id: "m3") }
+        for seq in 0..<4 { #expect(try take(seq, megabyte, id: seq.isMultiple(of: 2) ? "m1" : "m2") == nil) }
+        #expect(throws: AirysProblem.self) { try take(4, [0]) }
+        // Two of them were that message's.
+        for seq in 0..<2 { #expect(try take(seq, megabyte) == nil) }
+        #expect(throws: AirysProblem.self) { try take(4, [0], id: "m3") }
     }
 
     @Test func `a message of which pieces do not come is given up after 30 seconds, and its client is told`() {

@@ -41,11 +41,44 @@ import Testing
         #expect(second.count == 2)
         #expect(catchUp.next == nil && catchUp.isComplete)
         // What the bus brings afterwards was told up to there.
-        #expect(catchUp.includes(Position(epoch: 1, seq: 9), of: .obsBridge))
-        #expect(!catchUp.includes(Position(epoch: 1, seq: 10), of: .obsBridge))
-        #expect(!catchUp.includes(nil, of: .obsBridge))
-        #expect(!catchUp.replayed(Position(epoch: 1, seq: 5), of: .obsBridge))
-        #expect(catchUp.replayed(Position(epoch: 1, seq: 6), of: .obsBridge))
+        let isHeld1 = catchUp.holdsBack(self.event(9))
+        #expect(isHeld1)
+        let isHeld2 = catchUp.holdsBack(self.event(10))
+        #expect(!isHeld2)
+        #expect(!catchUp.replayed(self.event(5)))
+        #expect(catchUp.replayed(self.event(6)))
+    }
+
+    @Test func `what a publisher makes while its log is read waits, and comes once`() {
+        var catchUp = self.catchUp(self.position(5), known: self.position(8))
+        let waiting = (8...11).map { self.event(UInt64($0)) }
+        let held = waiting.map { catchUp.holdsBack($0) }
+        #expect(held == [true, true, true, true])
+        #expect(catchUp.isWaiting(waiting[3]))
+        // Telemetry, and what others make, waits for nothing.
+        var measured = self.event(1)
+        measured.position = nil
+        let isHeld3 = catchUp.holdsBack(measured)
+        #expect(!isHeld3)
+        var other = self.event(10, epoch: 9)
+        other.publisher = .radioPlayout
+        let isHeld4 = catchUp.holdsBack(other)
+        #expect(!isHeld4)
+        let told = catchUp.take((6...9).map { self.event(UInt64($0)) }, epoch: 1, head: 9, of: .obsBridge)
+        #expect(told.map { $0.position?.seq } == [6, 7, 8, 9, 10, 11])
+        #expect(!catchUp.isWaiting(waiting[3]))
+        let isHeld5 = catchUp.holdsBack(self.event(11))
+        #expect(isHeld5)
+    }
+
+    @Test func `when more comes than may wait, the log is read on until it is all there`() {
+        var catchUp = self.catchUp(self.position(0), known: self.position(1))
+        for seq in 2...1500 { _ = catchUp.holdsBack(self.event(UInt64(seq))) }
+        #expect(catchUp.take([self.event(1)], epoch: 1, head: 1, of: .obsBridge).count == 1)
+        #expect(catchUp.next?.request.after == 1)
+        let rest = (2...1500).map { self.event(UInt64($0)) }
+        #expect(catchUp.take(rest, epoch: 1, head: 1500, of: .obsBridge).count == 1499)
+        #expect(catchUp.isComplete)
     }
 
     @Test func `a publisher of which the other gateway knew nothing is read from the token's moment on`() {
@@ -54,19 +87,23 @@ import Testing
         #expect(catchUp.next?.request.since == self.since)
     }
 
-    @Test func `of a log that was replaced only what came after the token is told`() {
+    @Test func `a log that was replaced is asked for what came after the token, page by page`() {
         var catchUp = self.catchUp(self.position(50), known: self.position(3, epoch: 2))
-        let old = self.event(1, epoch: 2, at: self.since + .seconds(-5))
-        #expect(catchUp.take([old, self.event(2, epoch: 2)], epoch: 2, head: 2, of: .obsBridge).count == 1)
+        #expect(catchUp.take([self.event(1, epoch: 2)], epoch: 2, head: 200, of: .obsBridge).isEmpty)
+        #expect(catchUp.next?.request.since == self.since)
+        #expect(catchUp.take([self.event(150, epoch: 2)], epoch: 2, head: 200, of: .obsBridge).count == 1)
+        #expect(catchUp.next?.request.after == 150)
+        #expect(catchUp.take([self.event(200, epoch: 2)], epoch: 2, head: 200, of: .obsBridge).count == 1)
         #expect(catchUp.isComplete)
     }
 
-    @Test func `an empty page ends the reading, and so does giving up`() {
+    @Test func `an empty page ends the reading, and so does giving up, and nothing that waited is lost`() {
         var catchUp = self.catchUp(self.position(5), known: self.position(8))
         #expect(catchUp.take([], epoch: 1, head: 8, of: .obsBridge).isEmpty)
         #expect(catchUp.isComplete)
         var other = self.catchUp(self.position(5), known: self.position(8))
-        other.pass(.obsBridge)
+        _ = other.holdsBack(self.event(9))
+        #expect(other.pass(.obsBridge).count == 1)
         #expect(other.isComplete)
     }
 }
