@@ -43,7 +43,7 @@ struct GatewayConfig {
         self.drain = .seconds(drain)
         self.tls = try CertificateFiles(config)
         self.reconnectKey = try config.string(forKey: "gateway.reconnect.key.file").map(Self.key)
-        let origins = config.string(forKey: "gateway.origins", default: "").split(separator: ",")
+        let origins = (config.string(forKey: "gateway.origins") ?? "").split(separator: ",")
             .map { $0.filter { !$0.isWhitespace }.lowercased() }
         self.origins = origins.isEmpty ? nil : Set(origins)
     }

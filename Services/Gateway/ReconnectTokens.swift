@@ -60,7 +60,7 @@ final class ReconnectTokens: Sendable {
     private static let lifetime = Duration.seconds(120)
     /// Characters; a longer one would not pass everywhere in a URL (contract §7.4).
     private static let lengthMax = 4096
-    private static let timeout = Duration.seconds(1)
+    private static let timeout = Duration.seconds(3)
     /// How many there are before those that have ended go.
     private static let tidyCount = 10_000
 
