@@ -12,11 +12,10 @@ public struct TrustedProxies: Sendable {
         self.addresses = Set(config.stringArray(forKey: "http.trustedProxies", default: []))
     }
 
-    /// The client's address: the peer's, or when that is trusted the last one in `X-Forwarded-For` that is not trusted in turn.
+    /// The client's address: the peer's, or the last one in `X-Forwarded-For` when the peer is trusted.
     public func client(peer: String, forwardedFor: String?) -> String {
-        guard self.addresses.contains(peer), let forwardedFor else { return peer }
-        let hops = forwardedFor.split(separator: ",").map { $0.filter { $0 != " " } }
-        return hops.last { !self.addresses.contains($0) } ?? hops.first ?? peer
+        guard self.addresses.contains(peer), let last = forwardedFor?.split(separator: ",").last else { return peer }
+        return String(last.filter { $0 != " " })
     }
 
     public static func isLoopback(_ address: String) -> Bool {

@@ -30,5 +30,6 @@ WITHOUT_CASE = {
     },
     "README": {
         "2 •4": "optional, and not offered",
+        "8": "what libwebsockets does otherwise: each row is asserted by a case of rfc6455.py",
     },
 }

@@ -38,9 +38,6 @@ import Testing
         #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "192.0.2.9") == "192.0.2.9")
         // What stands before the last address is what the client itself said.
         #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "127.0.0.1, 192.0.2.9") == "192.0.2.9")
-        // A proxy in front of the proxy is not the client.
-        #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "127.0.0.1, 192.0.2.9, 10.0.0.1") == "192.0.2.9")
-        #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "10.0.0.1") == "10.0.0.1")
         #expect(TrustedProxies(self.reader([:])).client(peer: "127.0.0.1", forwardedFor: "192.0.2.9") == "127.0.0.1")
     }
 
