@@ -241,11 +241,17 @@ class Stage:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+_given = set()
+
+
 def free_ports(count):
     """The first of `count` ports in a row that nobody has; below those that outgoing connections take."""
     for _ in range(200):
         first = random.randrange(20000, 32000)
-        if all(_is_free(port) for port in range(first, first + count)):
+        wanted = set(range(first, first + count))
+        # Whoever was given them may not have bound them yet.
+        if not wanted & _given and all(_is_free(port) for port in wanted):
+            _given.update(wanted)
             return first
     raise RuntimeError("no free ports")
 
