@@ -13,8 +13,6 @@ struct CatchUp {
     private var held: [ServiceName: [Event]] = [:]
     /// Publishers of which more came than may wait: their logs have it.
     private var overflowing: Set<ServiceName> = []
-    /// What it listened to there: only that is told from the logs.
-    var filters: Set<FilterKey> = []
     /// What the session wants when all is told.
     var afterwards: [SessionAction] = []
     private let since: Timestamp

@@ -59,10 +59,7 @@ extension EdgeHandler {
             client.catchUp = CatchUp(positions: redeemed.content.told, since: redeemed.issued, known: self.heard)
             return client.session.resumed(redeemed.content.handOver, at: now)
         }
-        if let client = self.clients[id] {
-            client.catchUp?.filters = Set(client.filters.keys)
-            self.readOn(client)
-        }
+        if let client = self.clients[id] { self.readOn(client) }
     }
 
     /// Up to where events have come here: those beyond will come by themselves.
@@ -101,16 +98,14 @@ extension EdgeHandler {
         self.readOn(client)
     }
 
-    /// Gives one event to one client that catches up, if it concerns it and did where it comes from.
+    /// Gives one event to one client that catches up, if it concerns it now. What is subscribed to meanwhile may so get events from
+    /// before it: to tell those apart from what waits would risk losing some.
     private func tell(_ event: Event, to client: Client) {
         guard let kind = Catalogue.byType[event.type] else { return self.unknownTypes.increment() }
         for projection in self.dialects[client.dialect].project(event) {
             let isWanted = projection.keys.contains { key in
                 let key = FilterKey(dialect: client.dialect, tenant: event.tenant, key: key)
-                guard client.catchUp?.filters.contains(key) == true, let filter = client.filters[key] else {
-                    return false
-                }
-                return filter.grant.allows(kind, room: event.room)
+                return client.filters[key]?.grant.allows(kind, room: event.room) ?? false
             }
             guard isWanted else { continue }
             // No number: what became of it is known by its position. No bound on what waits either: pages are asked for one by one.

@@ -9,8 +9,12 @@ struct Explanation: Sendable, Encodable {
     let type: String
     /// `delivered`, `filtered by …`, `not entitled: …`, `conflated`, `closed: …` and the like.
     let answer: String
-    /// Whose the event is and whose the connection: who may not see both learns nothing.
-    let tenants: Set<String>
+    let eventTenant: String
+    /// Of everybody who has shown a credential on the connection.
+    let connectionTenants: Set<String>
+
+    /// Who may not see both the event and the connection learns nothing.
+    func isShown(to tenant: String) -> Bool { self.eventTenant == tenant && self.connectionTenants == [tenant] }
 
     private enum CodingKeys: String, CodingKey { case connection, event, type, answer }
 }
@@ -46,7 +50,7 @@ struct ClientTrace {
     func explain(_ entry: EventHistory.Entry, in dialect: any Dialect) -> Explanation {
         Explanation(
             connection: self.id.description, event: entry.event.id.text, type: entry.event.type.name,
-            answer: self.answer(entry, dialect), tenants: self.tenants.union([entry.event.tenant]))
+            answer: self.answer(entry, dialect), eventTenant: entry.event.tenant, connectionTenants: self.tenants)
     }
 
     private func answer(_ entry: EventHistory.Entry, _ dialect: any Dialect) -> String {

@@ -40,7 +40,7 @@ enum OperatorsAPI {
                     .badRequest, "connection and event are needed: ids as /connections and clients show them")
             }
             guard let explanation = await edge.explain(connection: String(connection), event: event),
-                principal.scopes.contains(.authAdmin) || explanation.tenants.isSubset(of: [principal.tenant])
+                principal.scopes.contains(.authAdmin) || explanation.isShown(to: principal.tenant)
             else { throw APIFailure(.notFound, "this connection or this event is not known here, or no longer") }
             return Response.json(explanation)
         }

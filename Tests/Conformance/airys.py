@@ -1022,30 +1022,12 @@ async def replies_are_never_dropped(stage, me):
     assert pongs == list(range(50)), pongs
 
 
-async def slow_clients(stage):
-    """How many clients the third gateway has closed since they were too slow."""
-    answer = await stage.rest("GET", stage.operators(2), "/metrics")
-    found = re.search(rb"^gateway_slow_clients_total (\d+)", answer.body, re.MULTILINE)
-    return int(found[1]) if found else 0
-
-
-async def publish_until_one_is_too_slow(stage, make):
-    """Publishes events, `make(number)` each, until the gateway closes a client; returns how many."""
-    before, count = await slow_clients(stage), 0
-    while await slow_clients(stage) == before:
-        assert count < 10_000, f"no client closed after {count} events"
-        await stage.publish_all([make(number) for number in range(count, count + 100)])
-        count += 100
-        await asyncio.sleep(0.1)
-    return count
-
-
 @case("airys", "7 ¶1", "README#3 •2", alone=True)
 async def a_slow_client_is_closed(stage, me):
     """A client that is behind with what must not be dropped is closed with 1008; others lose nothing."""
     slow, other = await log_in_and_pause(me), await log_in(me)
-    count = await publish_until_one_is_too_slow(
-        stage, lambda number: event(me, "stream_status", {"n": number, "filling": FILLING}))
+    count = await stage.publish_until_one_is_too_slow(
+        lambda number: event(me, "stream_status", {"n": number, "filling": FILLING}))
     slow.resume()
     await me.gone(slow, 1008, timeout=20)
     for number in range(count):

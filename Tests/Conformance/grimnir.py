@@ -5,7 +5,6 @@ import base64
 import hashlib
 import hmac
 import json
-import re
 import time
 import uuid
 
@@ -873,32 +872,14 @@ async def a_fact_is_told_at_most_once(stage, me):
         assert [message["payload"]["n"] for message in each] == list(range(500)), f"{len(each)} messages"
 
 
-async def slow_clients(stage):
-    """How many clients the third gateway has closed since they were too slow."""
-    answer = await stage.rest("GET", stage.operators(2), "/metrics")
-    found = re.search(rb"^gateway_slow_clients_total (\d+)", answer.body, re.MULTILINE)
-    return int(found[1]) if found else 0
-
-
-async def publish_until_one_is_too_slow(stage, make):
-    """Publishes events, `make(number)` each, until the gateway closes a client; returns how many."""
-    before, count = await slow_clients(stage), 0
-    while await slow_clients(stage) == before:
-        assert count < 10_000, f"no client closed after {count} events"
-        await stage.publish_all([make(number) for number in range(count, count + 100)])
-        count += 100
-        await asyncio.sleep(0.1)
-    return count
-
-
 @case("grimnir", "7 Guarantee", "7 Close", "README#3 •2", alone=True)
 async def a_slow_client_is_closed(stage, me):
     """A client that does not read is closed with 1008 once its queue is full; others lose nothing."""
     slow = await listen(me, "now_playing", receive_buffer=4096)
     slow.pause()
     other = await listen(me, "now_playing")
-    count = await publish_until_one_is_too_slow(
-        stage, lambda number: event(me, "now_playing", {"n": number, "filling": "x" * 12_000}))
+    count = await stage.publish_until_one_is_too_slow(
+        lambda number: event(me, "now_playing", {"n": number, "filling": "x" * 12_000}))
     slow.resume()
     await me.gone(slow, 1008, timeout=20)
     for number in range(count):

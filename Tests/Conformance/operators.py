@@ -130,7 +130,7 @@ async def how_it_was_closed(stage, me):
     assert shown["id"] == connection and shown["closed"]["code"] == 1008, shown
     event = (await me.publish("radio.now_playing", {}, room="s"))["id"]
     async with asyncio.timeout(5):
-        while (answer := await explained(stage, connection, event)) != "closed: 1008 token expired":
+        while await explained(stage, connection, event) != "closed: 1008 token expired":
             await asyncio.sleep(0.1)
 
 

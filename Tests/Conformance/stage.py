@@ -7,11 +7,13 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import edge
 
@@ -149,6 +151,22 @@ class Stage:
             assert "id" in answer, f"{event['type']} was not published: {answer}"
         return answers
 
+    async def slow_clients(self):
+        """How many clients the third gateway has closed since they were too slow."""
+        answer = await self.rest("GET", self.operators(2), "/metrics")
+        found = re.search(rb"^gateway_slow_clients_total (\d+)", answer.body, re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    async def publish_until_one_is_too_slow(self, make):
+        """Publishes events, `make(number)` each, until the third gateway closes a client; returns how many."""
+        before, count = await self.slow_clients(), 0
+        while await self.slow_clients() == before:
+            assert count < 10_000, f"no client closed after {count} events"
+            await self.publish_all([make(number) for number in range(count, count + 100)])
+            count += 100
+            await asyncio.sleep(0.1)
+        return count
+
     # Processes of our own
 
     async def third(self):
@@ -264,3 +282,28 @@ def _is_free(port):
         except OSError:
             return False
         return True
+
+
+def process_of(name):
+    """The pid of one of the suite's processes."""
+    home = pathlib.Path(os.environ.get("CROSSPOINT_HOME", pathlib.Path(__file__).parents[2] / ".crosspoint"))
+    return int((home / "run" / f"{name}.pid").read_text().split()[0])
+
+
+def stands_still(pid):
+    """Whether every thread of a process has been stopped."""
+    states = pathlib.Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(state.read_text().rpartition(")")[2].split()[0] == "T" for state in states)
+
+
+@contextlib.contextmanager
+def halted(name):
+    """A process of the suite stands still meanwhile."""
+    pid = process_of(name)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        while not stands_still(pid):
+            time.sleep(0.01)
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -11,7 +11,6 @@ WITHOUT_CASE = {
         "9": "what obs-bridge and performance-monitor keep; their REST and their own tests",
     },
     "astro": {
-        "6 err_internal_error": "a fault of the gateway's own, which nobody can cause from outside",
         "7 •7": CLIENTS_OWN,
     },
     "wave": {

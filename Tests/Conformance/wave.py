@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import datetime
 import json
-import os
-import pathlib
 import re
 import secrets
 import signal
@@ -14,10 +12,7 @@ import time
 
 import edge
 from cases import address, case
-
-UNCOVERED = {
-    "5 QUOTA_EXCEEDED": "the answer of the REST API to a stream too many; no message on the socket runs into it",
-}
+from stage import halted
 
 PATH = "/v1/streams"
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -325,31 +320,6 @@ async def key_revoked(stage, me, kind):
     assert answer.status == 204, answer
     for socket in sockets:
         await me.gone(socket, 4401, "Invalid Auth")
-
-
-def process_of(name):
-    """The pid of one of the suite's processes."""
-    home = pathlib.Path(os.environ.get("CROSSPOINT_HOME", pathlib.Path(__file__).parents[2] / ".crosspoint"))
-    return int((home / "run" / f"{name}.pid").read_text().split()[0])
-
-
-def stands_still(pid):
-    """Whether every thread of a process has been stopped."""
-    states = pathlib.Path(f"/proc/{pid}/task").glob("*/stat")
-    return all(state.read_text().rpartition(")")[2].split()[0] == "T" for state in states)
-
-
-@contextlib.contextmanager
-def halted(name):
-    """A process of the suite stands still meanwhile."""
-    pid = process_of(name)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        while not stands_still(pid):
-            time.sleep(0.01)
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @case("wave", "1 Server failure", "8 4500", "5 SERVICE_UNAVAILABLE / TIMEOUT / INTERNAL_ERROR", alone=True)

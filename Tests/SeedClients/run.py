@@ -27,7 +27,7 @@ import play
 import printed
 import probing
 import programs
-import scenes
+import scenes  # It makes its scenes known to `play`.
 import stage as stages
 from chromium import Chromium
 from draining import Drain

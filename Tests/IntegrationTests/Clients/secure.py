@@ -1,13 +1,13 @@
 """WebSockets with TLS at the gateway, in every dialect: OpenSSL as Python has it, and the websockets library."""
 
 import asyncio
-import json
 import os
 import ssl
 
 import websockets
 
 from crosspoint import EDGE, api, check, did, run, secret
+from dialects import works
 
 DIALECTS = {
     "source-saver": (0, "/?token="), "astro": (1, "/#"), "wave": (2, "/v1/streams?api_key="),
@@ -29,14 +29,6 @@ def connect(dialect, token, context=None):
     return websockets.connect(f"wss://localhost:{EDGE + port}{place}", ssl=context or trust(), open_timeout=20)
 
 
-async def hears(socket, **what):
-    async with asyncio.timeout(20):
-        while True:
-            message = json.loads(await socket.recv())
-            if all(message.get(key) == value for key, value in what.items()):
-                return message
-
-
 async def ending(socket):
     """The code with which the gateway closes; 1006: TLS ended without a CLOSE frame."""
     try:
@@ -47,28 +39,11 @@ async def ending(socket):
         return exception.rcvd.code if exception.rcvd else 1006
 
 
-async def works(dialect, socket, token):
-    if dialect == "source-saver":
-        await socket.send(json.dumps({"action": "subscribe", "events": ["sources:*"]}))
-        await hears(socket, event="subscription:confirmed")
-    elif dialect == "astro":
-        data = {"topic": "channel.activities", "token": token, "token_type": "apikey"}
-        await socket.send(json.dumps({"type": "subscribe", "nonce": "n", "data": data}))
-        check((await hears(socket, type="response", nonce="n")).get("error") is None)
-    elif dialect == "wave":
-        await socket.send(json.dumps({"type": "ping", "timestamp": 7}))
-        await hears(socket, type="pong")
-    elif dialect == "grimnir":
-        await (await socket.ping())
-    else:
-        await hears(socket, type="auth_success")
-
-
 async def sockets():
     token = secret(api("POST", "/v1/tokens", {"type": "apikey", "scope": "*"}, status=201).json()["token"])
     for dialect in DIALECTS:
         async with connect(dialect, token) as socket:
-            await works(dialect, socket, token)
+            await works(dialect, socket, token, "apikey")
         check(socket.close_code == 1000, dialect, "answered our CLOSE with", socket.close_code)
         did(dialect)
 

@@ -1,12 +1,12 @@
 """One-time tickets in the connect URL of every dialect, with the websockets library."""
 
 import asyncio
-import json
 import time
 
 import websockets
 
 from crosspoint import EDGE, api, check, did, run, secret
+from dialects import subscribe, works
 
 # Dialect: port above the first, path before the ticket, and how a bad one is refused: HTTP's status or the CLOSE's code.
 # Astro's URL has no place for a credential: there the ticket is the token of a subscription.
@@ -31,44 +31,12 @@ def connect(dialect, ticket):
     return websockets.connect(f"ws://127.0.0.1:{EDGE + port}{place}", open_timeout=20)
 
 
-async def hears(socket, **what):
-    async with asyncio.timeout(20):
-        while True:
-            message = json.loads(await socket.recv())
-            if all(message.get(key) == value for key, value in what.items()):
-                return message
-
-
-async def subscribe(socket, ticket):
-    """Astro's answer to a subscription with this token: its error, if it has one."""
-    data = {"topic": "channel.activities", "token": ticket, "token_type": "oauth2"}
-    await socket.send(json.dumps({"type": "subscribe", "nonce": "n", "data": data}))
-    return (await hears(socket, type="response", nonce="n")).get("error")
-
-
-async def works(dialect, socket, ticket):
-    """Does what only a verified client may."""
-    if dialect == "source-saver":
-        await socket.send(json.dumps({"action": "subscribe", "events": ["sources:*"]}))
-        await hears(socket, event="subscription:confirmed")
-    elif dialect == "astro":
-        error = await subscribe(socket, ticket)
-        check(error is None, error)
-    elif dialect == "wave":
-        await socket.send(json.dumps({"type": "ping", "timestamp": 7}))
-        await hears(socket, type="pong")
-    elif dialect == "grimnir":
-        await (await socket.ping())
-    else:
-        await hears(socket, type="auth_success")
-
-
 async def refusal(dialect, ticket):
     """The HTTP status, the close code, or Astro's error."""
     try:
         async with connect(dialect, ticket) as socket:
             if dialect == "astro":
-                return await subscribe(socket, ticket)
+                return await subscribe(socket, ticket, "oauth2")
             async with asyncio.timeout(20):
                 while True:
                     await socket.recv()
@@ -89,7 +57,7 @@ async def sockets():
     for dialect, (_, _, code) in DIALECTS.items():
         ticket = make(token)
         async with connect(dialect, ticket) as socket:
-            await works(dialect, socket, ticket)
+            await works(dialect, socket, ticket, "oauth2")
             check(await refusal(dialect, ticket) == code, dialect, "took a ticket twice")
             # Nor is it good in another dialect.
             check(await refusal("grimnir", ticket) == 401, dialect, "took a ticket twice, elsewhere")
