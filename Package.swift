@@ -44,6 +44,12 @@ func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
         swiftSettings: strict)
 }
 
+/// A program in C that the benchmark runs beside ours.
+func benchmarkProgram(_ name: String, linking libraries: [String]) -> Target {
+    .executableTarget(
+        name: name, path: "Tests/Benchmarks/\(name)", linkerSettings: libraries.map { .linkedLibrary($0) })
+}
+
 func tests(
     _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource] = []
 ) -> Target {
@@ -136,9 +142,12 @@ let package = Package(
         .executableTarget(
             name: "Bench",
             dependencies: [
-                "Access", "Bus", "Events", "TestSupport", argumentParser, crypto, jwt, locks, logging,
+                "Access", "Bus", "Database", "Events", "TestSupport", argumentParser, crypto, jwt, locks, logging,
             ],
-            path: "Tests/Benchmarks", swiftSettings: strict),
+            path: "Tests/Benchmarks/Bench", swiftSettings: strict),
+        benchmarkProgram("LoadGenerator", linking: ["m"]),
+        benchmarkProgram("Floor", linking: ["zmq"]),
+        benchmarkProgram("BareLibwebsockets", linking: ["websockets", "uv"]),
         tests("Events", ["Events"]),
         tests("Threads", ["Threads"]),
         tests("Dialects", ["Dialects", "Events"], resources: [.copy("Fixtures")]),
@@ -185,5 +194,6 @@ let package = Package(
             "StreamMetrics",
             ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c17
 )

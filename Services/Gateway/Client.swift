@@ -19,13 +19,15 @@ final class Client: Identifiable {
 
     let id: ConnectionID
     let dialect: Int
-    let profile: DialectProfile
-    let request: UpgradeRequest
+    /// The peer's, or what a trusted proxy says it is.
+    let address: String
     let connectedAt = Timestamp.now
     unowned let connection: Connection
     var session: any DialectSession
     /// Who it is, as far as a subscription has told.
-    var principal: Principal?
+    private(set) var principal: Principal?
+    private let rules: DialectRules
+    private var grant: Grant?
     /// Everybody whose credential was verified on this connection: one revoked ends it.
     private(set) var verified = VerifiedPrincipals()
     var limiter: RateLimiter?
@@ -40,10 +42,10 @@ final class Client: Identifiable {
     /// Frames that go out later, in order of time.
     var later: [(at: Timestamp, frame: [UInt8])] = []
     var lastHeard = ContinuousClock.now
-    /// The last projection that was given to it, so that it gets one only once.
-    var lastProjection: UInt64 = 0
-    var delivered = 0
-    var lastDelivery: Delivery?
+    /// The last bundle that was given to it, so that it gets one only once.
+    var lastBundle: UInt64 = 0
+    private(set) var delivered = 0
+    private(set) var lastDelivery: Delivery?
     /// What it was too slow for.
     var losses = ClientLosses()
     var backlog = SlowClients.Backlog()
@@ -69,20 +71,37 @@ final class Client: Identifiable {
         let at: Timestamp
     }
 
-    init(_ connection: Connection, arrival: Arrival, dialect: any Dialect, after number: UInt64) {
+    init(_ connection: Connection, arrival: Arrival, dialect: any Dialect, rules: DialectRules, after number: UInt64) {
         self.opened = number
         self.id = connection.id
         self.connection = connection
         self.dialect = arrival.dialect
-        self.profile = dialect.profile
-        self.request = arrival.request
+        self.address = arrival.request.remoteAddress
         self.principal = arrival.principal
         self.session = dialect.makeSession(arrival.request, principal: arrival.principal)
-        self.limiter = dialect.profile.messageRate.map { RateLimiter($0, at: .now) }
+        self.rules = rules
+        self.limiter = rules.profile.messageRate.map { RateLimiter($0, at: .now) }
+    }
+
+    /// The rules of its dialect.
+    var profile: DialectProfile { self.rules.profile }
+
+    /// What it may see by a principal's credential; from now on it is that principal.
+    func grant(for principal: Principal) -> Grant {
+        self.principal = principal
+        if let grant = self.grant, grant.principal == principal { return grant }
+        let grant = Grant(principal)
+        self.grant = grant
+        return grant
     }
 
     /// `false`: it has shown too many credentials.
     func note(_ principal: Principal) -> Bool { self.verified.note(principal, at: .now) }
+
+    func noteDelivery(of count: Int, _ newest: Event, _ kind: CatalogueEntry) {
+        self.delivered += count
+        self.lastDelivery = Delivery(id: newest.id, kind: kind.index, at: newest.time)
+    }
 
     func close(_ closing: Closing, discardingQueue: Bool = false) {
         guard !self.connection.isClosing else { return }
@@ -95,6 +114,13 @@ final class Client: Identifiable {
         self.closing = self.closing ?? Closing(1006, reason)
         self.connection.finish()
     }
+}
+
+/// A dialect's profile, once for all of its clients.
+final class DialectRules {
+    let profile: DialectProfile
+
+    init(_ profile: DialectProfile) { self.profile = profile }
 }
 
 /// What a client was not given because it was too slow.

@@ -74,7 +74,7 @@ extension ClientDescription {
     init(_ client: Client, closed: Closed? = nil) {
         self.id = client.id.description
         self.dialect = client.profile.name.rawValue
-        self.address = client.request.remoteAddress
+        self.address = client.address
         self.principal = client.principal?.subject
         self.tenant = client.principal?.tenant
         self.filters = client.filters.keys.map(\.shown).sorted()

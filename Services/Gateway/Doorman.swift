@@ -4,6 +4,7 @@ import Events
 import HummingbirdCore
 import Metrics
 import ServiceKit
+import WebSockets
 
 /// Decides what becomes of a request at the edge: a dialect's upgrade, or a complete refusal.
 struct Doorman: Sendable {
@@ -25,8 +26,7 @@ struct Doorman: Sendable {
     func judge(_ head: RequestHead, listener: Int, peer: String) async -> Verdict {
         let address = self.proxies.client(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
         // A plus is a blank in a query, as browsers write it in forms and Go reads it.
-        let parts = head.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let uri = URI(parts.count == 2 ? "\(parts[0])?\(parts[1].replacing("+", with: "%20"))" : head.target)
+        let uri = URI(Self.withoutPlus(head.target))
         let request = UpgradeRequest(
             path: uri.path, query: uri.queryParameters.map { (String($0.key), String($0.value)) },
             headers: head.headers,
@@ -63,6 +63,15 @@ struct Doorman: Sendable {
         return .open(dialect: place, request, principal)
     }
 
+    /// A target with each plus in its query as `%20`.
+    private static func withoutPlus(_ target: String) -> String {
+        guard let question = target.utf8.firstIndex(of: UInt8(ascii: "?")), target.utf8.contains(UInt8(ascii: "+")) else {
+            return target
+        }
+        let query = target[question...].split(separator: "+", omittingEmptySubsequences: false)
+        return target[..<question] + query.joined(separator: "%20")
+    }
+
     /// What is wrong with an upgrade by RFC 6455 §4.2.1; `nil`: nothing.
     private static func handshakeProblem(_ head: RequestHead) -> HTTPRefusal? {
         guard head.header("upgrade", contains: "websocket"), head.header("connection", contains: "upgrade") else {
@@ -76,7 +85,7 @@ struct Doorman: Sendable {
                 426, "WebSocket version 13 is needed",
                 Self.upgradeNeeded.merging(["Sec-WebSocket-Version": "13"]) { own, _ in own })
         }
-        guard let key = head.headers["sec-websocket-key"], key.wholeMatch(of: /[A-Za-z0-9+\/]{22}==/) != nil else {
+        guard let key = head.headers["sec-websocket-key"], Upgrade.isKey(key) else {
             return Self.json(400, "Sec-WebSocket-Key must be 16 bytes in base 64")
         }
         return nil

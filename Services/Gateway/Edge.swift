@@ -17,10 +17,12 @@ final class Edge: Sendable {
     private let next = NIOLockedValueBox(0)
     private let backpressure = Counter(label: "gateway_loop_backpressure_total")
 
-    /// Batches of events are large: beyond this many messages the subscriber leaves events in its own queue, which is bounded.
-    private static let congestedDepth = 500
-    /// Messages, of which a batch of events is one.
-    private static let mailboxMax = 10_000
+    /// Beyond this many events the subscriber leaves them in its own queue, which is bounded.
+    private static let congestedMax = 2_000
+    /// Events and other messages.
+    private static let mailboxMax = 20_000
+    /// Events in one message: a loop ends its turn between two messages.
+    private static let batchMax = 128
     private static let backpressurePause: UInt32 = 1000
     /// How long the last clients have to answer their CLOSE frames when the gateway ends.
     private static let farewellMax = Duration.seconds(3)
@@ -61,7 +63,7 @@ final class Edge: Sendable {
     /// Whether a loop is so far behind that it should get no more events for now: what the subscriber's socket drops meanwhile
     /// is repaired from the log.
     var isCongested: Bool {
-        let isCongested = self.loops.contains { $0.mailboxDepth > Self.congestedDepth }
+        let isCongested = self.loops.contains { $0.mailboxWeight > Self.congestedMax }
         if isCongested { self.backpressure.increment() }
         return isCongested
     }
@@ -69,10 +71,13 @@ final class Edge: Sendable {
     /// Called on the subscriber's thread with events in order. Waits for a mailbox that is full all the same: a batch that was
     /// dropped here would be gone.
     func deliver(_ events: [Event]) {
-        for loop in self.loops {
-            while !loop.post(.events(events)), !loop.isStopping {
-                self.backpressure.increment()
-                usleep(Self.backpressurePause)
+        for start in stride(from: 0, to: events.count, by: Self.batchMax) {
+            let batch = Array(events[start..<min(start + Self.batchMax, events.count)])
+            for loop in self.loops {
+                while !loop.post(.events(batch)), !loop.isStopping {
+                    self.backpressure.increment()
+                    usleep(Self.backpressurePause)
+                }
             }
         }
     }

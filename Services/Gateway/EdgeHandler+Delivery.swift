@@ -5,51 +5,99 @@ import WebSockets
 
 /// Events to whom they concern.
 extension EdgeHandler {
+    /// Dialect by dialect, so that what a client is sent of a turn lies together in the log.
     func deliver(_ events: [Event], _ now: ContinuousClock.Instant) {
-        for event in events {
-            if let position = event.position { self.delivered[event.publisher] = position }
-            guard let kind = Catalogue.byType[event.type] else {
-                self.unknownTypes.increment()
-                continue
-            }
-            let number = self.history.note(event, kind)
-            for (place, dialect) in self.dialects.enumerated() where self.clientsByDialect[place] > 0 {
-                for projection in dialect.project(event) {
-                    self.give(projection, of: event, kind, number, dialect: place, now)
+        let events = events.compactMap { self.note($0) }
+        for (place, dialect) in self.dialects.enumerated() where self.clientsByDialect[place] > 0 {
+            var bundle: Bundle?
+            for event in events {
+                for projection in dialect.project(event.event) {
+                    if bundle?.take(projection, of: event) == true { continue }
+                    if let bundle { self.give(bundle, dialect: place, now) }
+                    bundle = Bundle(projection, of: event)
                 }
             }
+            if let bundle { self.give(bundle, dialect: place, now) }
         }
     }
 
-    /// Gives one projection to everybody who holds one of its keys and may see the event.
-    private func give(
-        _ projection: Projection, of event: Event, _ kind: CatalogueEntry, _ number: UInt64, dialect: Int,
-        _ now: ContinuousClock.Instant
-    ) {
-        self.projection += 1
-        var frame: FrameRange?
+    private func note(_ event: Event) -> Bundle.Numbered? {
+        if let position = event.position { self.delivered[event.publisher] = position }
+        guard let kind = Catalogue.byType[event.type] else {
+            self.unknownTypes.increment()
+            return nil
+        }
+        return Bundle.Numbered(event: event, kind: kind, number: self.history.note(event, kind))
+    }
+
+    /// Gives a bundle to everybody who holds one of its keys and may see its events.
+    private func give(_ bundle: Bundle, dialect: Int, _ now: ContinuousClock.Instant) {
+        self.bundle += 1
+        var frames: Frames?
         var count = 0
-        for key in projection.keys {
-            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: event.tenant, key: key)] else {
+        for key in bundle.keys {
+            guard let listeners = self.index[FilterKey(dialect: dialect, tenant: bundle.tenant, key: key)] else {
                 continue
             }
             for (client, grant) in listeners.entries {
-                guard client.lastProjection != self.projection, grant.allows(kind, room: event.room) else { continue }
-                client.lastProjection = self.projection
-                if client.comparesPositions, client.catchUp?.holdsBack(event) == true { continue }
-                guard let range = frame ?? self.encode(projection, of: event, kind, number, dialect: dialect) else {
-                    return
+                guard client.lastBundle != self.bundle, grant.allows(bundle.kind, room: bundle.room) else { continue }
+                client.lastBundle = self.bundle
+                let encoded = frames ?? self.encode(bundle, dialect: dialect)
+                frames = encoded
+                guard let newest = encoded.single.last else { return }
+                if client.comparesPositions {
+                    count += self.giveNew(encoded, to: client, now)
+                } else if self.takesMore(client, before: encoded.single[0].number, now) {
+                    for range in encoded.joined { client.connection.send(range) }
+                    client.noteDelivery(of: encoded.single.count, newest.event, newest.kind)
+                    count += encoded.single.count
                 }
-                frame = range
-                guard !client.connection.isClosing, self.slowClients.takesMore(client, now) else {
-                    client.closedAt = client.closedAt ?? number - 1
-                    continue
-                }
-                self.put(range, of: event, kind, to: client)
-                count += 1
             }
         }
         if count > 0 { self.deliveries[dialect].increment(by: count) }
+    }
+
+    /// Gives a client that catches up what it has not been told and is not to be told later.
+    private func giveNew(_ frames: Frames, to client: Client, _ now: ContinuousClock.Instant) -> Int {
+        var count = 0
+        for (range, numbered) in zip(frames.ranges, frames.single) {
+            if client.catchUp?.holdsBack(numbered.event) == true { continue }
+            guard self.takesMore(client, before: numbered.number, now) else { break }
+            self.put(range, of: numbered.event, numbered.kind, to: client)
+            count += 1
+        }
+        return count
+    }
+
+    private func takesMore(_ client: Client, before number: UInt64, _ now: ContinuousClock.Instant) -> Bool {
+        if !client.connection.isClosing, self.slowClients.takesMore(client, now) { return true }
+        client.closedAt = client.closedAt ?? number - 1
+        return false
+    }
+
+    /// A bundle in the loop's log.
+    private final class Frames {
+        /// One by one; those that clients of the dialect do not take are missing.
+        var single: [Bundle.Numbered] = []
+        var ranges: [FrameRange] = []
+        /// The same, as few ranges as can be.
+        var joined: [FrameRange] = []
+    }
+
+    private func encode(_ bundle: Bundle, dialect: Int) -> Frames {
+        let frames = Frames()
+        for (numbered, projection) in zip(bundle.events, bundle.projections) {
+            let (event, kind, number) = (numbered.event, numbered.kind, numbered.number)
+            guard let range = self.encode(projection, of: event, kind, number, dialect: dialect) else { continue }
+            frames.single.append(numbered)
+            frames.ranges.append(range)
+            if let joined = frames.joined.last?.joined(with: range) {
+                frames.joined[frames.joined.count - 1] = joined
+            } else {
+                frames.joined.append(range)
+            }
+        }
+        return frames
     }
 
     /// `nil`: clients of that dialect do not take it.
@@ -82,7 +130,6 @@ extension EdgeHandler {
 
     func put(_ frame: FrameRange, of event: Event, _ kind: CatalogueEntry, to client: Client) {
         client.connection.send(frame)
-        client.delivered += 1
-        client.lastDelivery = Client.Delivery(id: event.id, kind: kind.index, at: event.time)
+        client.noteDelivery(of: 1, event, kind)
     }
 }

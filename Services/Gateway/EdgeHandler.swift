@@ -19,6 +19,7 @@ final class EdgeHandler: LoopHandler {
     /// Posts into this loop's own mailbox.
     let post: Enquiries.Answer
     let dialects = DialectRegistry.all
+    private let rules = DialectRegistry.all.map { DialectRules($0.profile) }
     private(set) var loop: LoopContext?
     private(set) var clients: [ConnectionID: Client] = [:]
     private(set) var clientsByDialect: [Int]
@@ -29,7 +30,8 @@ final class EdgeHandler: LoopHandler {
     var delivered: [ServiceName: Position] = [:]
     /// Up to where each publisher's events had come to the gateway when it began to drain.
     var heardAtDrain: [ServiceName: Position] = [:]
-    var projection: UInt64 = 0
+    /// Counts the bundles that were given out.
+    var bundle: UInt64 = 0
     var isDraining = false
     /// The newest last.
     var closed: [ClosedClient] = []
@@ -78,16 +80,26 @@ final class EdgeHandler: LoopHandler {
 
     // MARK: from other threads
 
+    static func weight(of message: EdgeMessage) -> Int { message.weight }
+
     func attached(to loop: LoopContext) { self.loop = loop }
 
     func received(_ messages: [EdgeMessage]) {
         // One moment for the whole turn: what is queued goes out at its end, so a long turn does not make clients slow.
         let now = ContinuousClock.now
         var revoked: [CredentialRevoked] = []
+        // Events that came one after the other are given out together.
+        var events: [Event] = []
         for message in messages {
+            if case .events(let more) = message {
+                events += more
+                continue
+            }
+            if !events.isEmpty { self.deliver(events, now) }
+            events.removeAll()
             switch message {
+            case .events: break
             case .adopt(let arrival): self.adopt(arrival)
-            case .events(let events): self.deliver(events, now)
             case .verified(let id, let result):
                 self.resume(id) { client, now in
                     if case .success(let principal) = result, !self.admit(principal, on: client) { return [] }
@@ -109,6 +121,7 @@ final class EdgeHandler: LoopHandler {
             case .explain(let connection, let event, let answer): answer(self.explain(connection, event))
             }
         }
+        if !events.isEmpty { self.deliver(events, now) }
         if !revoked.isEmpty { self.revoke(RevocationList(revoked)) }
     }
 
@@ -128,7 +141,8 @@ final class EdgeHandler: LoopHandler {
     func opened(_ connection: Connection) {
         guard let arrival = self.arrivals.removeValue(forKey: connection.id) else { return connection.drop() }
         let client = Client(
-            connection, arrival: arrival, dialect: self.dialects[arrival.dialect], after: self.history.last)
+            connection, arrival: arrival, dialect: self.dialects[arrival.dialect], rules: self.rules[arrival.dialect],
+            after: self.history.last)
         connection.userData = client
         self.clients[client.id] = client
         self.clientsByDialect[client.dialect] += 1
@@ -252,7 +266,7 @@ final class EdgeHandler: LoopHandler {
             case .verify(let credential):
                 client.isWaiting = true
                 self.enquiries.ask(
-                    .verify(credential, remoteAddress: client.request.remoteAddress, client.id, self.post))
+                    .verify(credential, remoteAddress: client.address, client.id, self.post))
             case .call(let call):
                 client.isWaiting = true
                 self.enquiries.ask(.call(call, client.id, self.post))
@@ -270,8 +284,7 @@ final class EdgeHandler: LoopHandler {
     }
 
     private func subscribe(_ client: Client, to keys: [String], as principal: Principal) {
-        client.principal = principal
-        let grant = Grant(principal)
+        let grant = client.grant(for: principal)
         for key in keys {
             let filter = FilterKey(dialect: client.dialect, tenant: principal.tenant, key: key)
             let since = client.filters[filter]?.since ?? self.history.last

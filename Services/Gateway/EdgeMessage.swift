@@ -27,6 +27,9 @@ enum EdgeMessage: Sendable {
     case describe(@Sendable (EdgeDescription) -> Void)
     /// Asks what became of an event on a connection; `nil`: the connection is not on this loop.
     case explain(connection: String, event: ULID, @Sendable (Explanation?) -> Void)
+
+    /// How much work it is for a loop: events are given out one by one.
+    var weight: Int { if case .events(let events) = self { events.count } else { 1 } }
 }
 
 /// A connection whose upgrade was accepted, on its way to a loop.

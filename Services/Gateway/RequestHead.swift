@@ -27,47 +27,52 @@ struct RequestHead: Sendable, Equatable {
             return bytes.count > Self.bytesMax ? .tooLong : .incomplete
         }
         guard end + 4 <= Self.bytesMax else { return .tooLong }
-        // Values may be in any encoding (RFC 9110 §5.5); what is not UTF-8 is none of those that matter here.
-        let text = String(decoding: bytes[start..<end], as: UTF8.self)
-        var lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)[...]
-        guard let first = lines.popFirst() else { return .malformed }
-        let words = first.split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == 3, !words[0].isEmpty, words[2] == "HTTP/1.1", let target = Self.path(of: words[1]) else {
-            return .malformed
-        }
-        var headers: [String: String] = [:]
+        var lines = bytes[start..<end].split(separator: 13, omittingEmptySubsequences: false)[...]
         // A bare carriage return, line feed or NUL is a line end to some and not to others (RFC 9110 §5.5).
-        guard Self.isWithoutControls(first), lines.allSatisfy(Self.isWithoutControls) else { return .malformed }
+        for index in lines.indices.dropFirst() {
+            guard lines[index].first == 10 else { return .malformed }
+            lines[index].removeFirst()
+        }
+        guard lines.allSatisfy(Self.isWithoutControls), let first = lines.popFirst() else { return .malformed }
+        let words = first.split(separator: 32, omittingEmptySubsequences: false)
+        guard words.count == 3, !words[0].isEmpty, words[2].elementsEqual("HTTP/1.1".utf8),
+            let target = Self.path(of: Substring(decoding: words[1], as: UTF8.self))
+        else { return .malformed }
+        var headers: [String: String] = [:]
+        headers.reserveCapacity(lines.count)
         for line in lines {
-            guard let colon = line.firstIndex(of: ":"), colon > line.startIndex else { return .malformed }
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex else { return .malformed }
             // A blank before the colon is an old way to smuggle fields past proxies (RFC 9112 §5.1).
-            guard line[..<colon].utf8.allSatisfy(Self.tokenBytes.contains) else { return .malformed }
-            let name = line[..<colon].lowercased()
-            let value = Self.trim(line[line.index(after: colon)...])
+            guard line[..<colon].allSatisfy({ Self.isTokenByte[Int($0)] }) else { return .malformed }
+            let name = String(decoding: line[..<colon].map(Self.inLowerCase), as: UTF8.self)
+            // Values may be in any encoding (RFC 9110 §5.5); what is not UTF-8 is none of those that matter here.
+            let value = String(decoding: Self.trim(line[(colon + 1)...]), as: UTF8.self)
             headers[name] = headers[name].map { "\($0), \(value)" } ?? value
         }
         // Two readers may understand other things by two hosts, or by a body that none of us reads (RFC 9112 §3.2, §6).
-        guard let host = headers["host"], !host.contains(","), headers["transfer-encoding"] == nil,
+        guard let host = headers["host"], !host.utf8.contains(UInt8(ascii: ",")), headers["transfer-encoding"] == nil,
             ["0", nil].contains(headers["content-length"])
         else { return .malformed }
         return .complete(
             RequestHead(
-                method: String(words[0]), target: target, headers: headers,
+                method: String(decoding: words[0], as: UTF8.self), target: target, headers: headers,
                 leftover: Array(bytes[(end + 4)...])))
     }
 
     /// Whether a comma-separated field contains that token, whatever its case.
     func header(_ name: String, contains token: String) -> Bool {
-        self.headers[name]?.split(separator: ",").contains { member in
-            let member = Self.trim(member)
-            // Some letters that are not ASCII have an ASCII one as their small form.
-            return member.utf8.count == token.utf8.count && member.lowercased() == token
+        self.headers[name]?.utf8.split(separator: UInt8(ascii: ",")).contains { member in
+            Self.trim(member).lazy.map(Self.inLowerCase).elementsEqual(token.utf8)
         } ?? false
     }
 
     /// RFC 9110 §5.6.2.
-    private static let tokenBytes = Set(
-        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
+    private static let isTokenByte: [Bool] = {
+        let bytes = Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
+        return (0...255).map { bytes.contains($0) }
+    }()
+
+    private static func inLowerCase(_ byte: UInt8) -> UInt8 { 65...90 ~= byte ? byte + 32 : byte }
 
     /// A target's path and query; of one in absolute form (RFC 9112 §3.2.2) without what names the server. `nil`: it has none.
     private static func path(of target: Substring) -> String? {
@@ -79,8 +84,8 @@ struct RequestHead: Sendable, Equatable {
         return path.hasPrefix("/") ? String(path) : "/" + path
     }
 
-    private static func isWithoutControls(_ line: Substring) -> Bool {
-        line.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+    private static func isWithoutControls(_ line: ArraySlice<UInt8>) -> Bool {
+        line.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
     }
 
     private static func endOfHead(_ bytes: [UInt8], from start: Int) -> Int? {
@@ -90,10 +95,9 @@ struct RequestHead: Sendable, Equatable {
         }
     }
 
-    private static func trim(_ text: Substring) -> String {
-        var text = text
-        while text.first == " " || text.first == "\t" { text.removeFirst() }
-        while text.last == " " || text.last == "\t" { text.removeLast() }
-        return String(text)
+    private static func trim<Text: BidirectionalCollection<UInt8>>(_ text: Text) -> Text.SubSequence {
+        let isBlank: (UInt8) -> Bool = { $0 == 32 || $0 == 9 }
+        guard let end = text.lastIndex(where: { !isBlank($0) }) else { return text.prefix(0) }
+        return text[...end].drop(while: isBlank)
     }
 }

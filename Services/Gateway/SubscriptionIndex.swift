@@ -1,4 +1,5 @@
 import Events
+import NIOConcurrencyHelpers
 
 /// What an event must match to reach a client.
 struct FilterKey: Hashable {
@@ -50,9 +51,26 @@ final class Grant {
     let principal: Principal
     private let allowed: [Bool]
 
+    /// What scopes allow, of the kinds of events in the catalogue's order: many principals have the same.
+    private struct Rights: Hashable {
+        let scopes: Scopes
+        let isAnonymous: Bool
+    }
+
+    private static let known = NIOLockedValueBox<[Rights: [Bool]]>([:])
+    /// Beyond, all are forgotten at once.
+    private static let knownMax = 1000
+
     init(_ principal: Principal) {
         self.principal = principal
-        self.allowed = Catalogue.entries.map { principal.maySee($0) }
+        let rights = Rights(scopes: principal.scopes, isAnonymous: principal.credential == .anonymous)
+        self.allowed = Self.known.withLockedValue { known in
+            if let allowed = known[rights] { return allowed }
+            if known.count >= Self.knownMax { known.removeAll() }
+            let allowed = Catalogue.entries.map { principal.maySee($0) }
+            known[rights] = allowed
+            return allowed
+        }
     }
 
     /// Whether there can be events of that kind that it allows.

@@ -6,7 +6,8 @@ struct WaveSession: DialectSession {
     /// A client judges the pong by a timer of 5,000 ms that starts with its ping, and takes an instant answer for a late one.
     private static let pongDelay = Duration.milliseconds(50)
 
-    private let key: String
+    /// What it was opened with, until it is known whose it is.
+    private var key: String
     private var principal: Principal?
     private var rate: RateLimiter?
     /// The events asked for, by stream.
@@ -30,6 +31,7 @@ struct WaveSession: DialectSession {
                 .close(Closing(4500, "Server Error")),
             ]
         case .success(let principal):
+            self.key = ""
             let plan = WavePlan(principal.tier)
             self.principal = principal
             self.rate = RateLimiter(plan.messages, at: now)

@@ -1,30 +1,99 @@
 /// Whoever asks, after their credential was verified: what an event may be shown to, and who may write.
-public struct Principal: Sendable, Hashable, Codable {
+///
+/// A value whose copies share their memory until one is changed: a gateway keeps several for each of its connections.
+public struct Principal: Sendable {
+    private final class Storage: Sendable {
+        let fields: Fields
+
+        init(_ fields: Fields) { self.fields = fields }
+    }
+
+    private struct Fields: Sendable, Hashable, Codable {
+        var subject: String
+        var name: String
+        var tenant: String
+        var scopes: Scopes
+        var stations: Set<String>?
+        var credential: CredentialKind
+        var credentialID: String
+        var issued: Timestamp?
+        var expires: Timestamp?
+        var tier: Tier
+        var client: String?
+        var session: String?
+        var signingKey: String?
+        var roles: [String]?
+    }
+
+    private var storage: Storage
+
     /// A stable id of the user, client or key owner.
-    public var subject: String
+    public var subject: String {
+        get { self.storage.fields.subject }
+        set { self.change { $0.subject = newValue } }
+    }
     /// What other people see, for example beside a chat line.
-    public var name: String
+    public var name: String {
+        get { self.storage.fields.name }
+        set { self.change { $0.name = newValue } }
+    }
     /// The organisation or channel whose things this principal may see. On Astro it is the channel, its room.
-    public var tenant: String
-    public var scopes: Scopes
+    public var tenant: String {
+        get { self.storage.fields.tenant }
+        set { self.change { $0.tenant = newValue } }
+    }
+    public var scopes: Scopes {
+        get { self.storage.fields.scopes }
+        set { self.change { $0.scopes = newValue } }
+    }
     /// The stations that it may see; `nil`: all of its tenant.
-    public var stations: Set<String>?
-    public var credential: CredentialKind
+    public var stations: Set<String>? {
+        get { self.storage.fields.stations }
+        set { self.change { $0.stations = newValue } }
+    }
+    public var credential: CredentialKind {
+        get { self.storage.fields.credential }
+        set { self.change { $0.credential = newValue } }
+    }
     /// The token's `jti` or the key's id: what a revocation names.
-    public var credentialID: String
+    public var credentialID: String {
+        get { self.storage.fields.credentialID }
+        set { self.change { $0.credentialID = newValue } }
+    }
     /// When the credential was issued, to the millisecond; `nil`: not known.
-    public var issued: Timestamp?
+    public var issued: Timestamp? {
+        get { self.storage.fields.issued }
+        set { self.change { $0.issued = newValue } }
+    }
     /// When the credential ends; `nil`: not by time.
-    public var expires: Timestamp?
-    public var tier: Tier
+    public var expires: Timestamp? {
+        get { self.storage.fields.expires }
+        set { self.change { $0.expires = newValue } }
+    }
+    public var tier: Tier {
+        get { self.storage.fields.tier }
+        set { self.change { $0.tier = newValue } }
+    }
     /// The OAuth2 client that the token was issued to.
-    public var client: String?
+    public var client: String? {
+        get { self.storage.fields.client }
+        set { self.change { $0.client = newValue } }
+    }
     /// The sign-in or authorization that the token comes from: its refresh tokens' family.
-    public var session: String?
+    public var session: String? {
+        get { self.storage.fields.session }
+        set { self.change { $0.session = newValue } }
+    }
     /// The id of the key that the token was signed with.
-    public var signingKey: String?
+    public var signingKey: String? {
+        get { self.storage.fields.signingKey }
+        set { self.change { $0.signingKey = newValue } }
+    }
     /// What a user is in the tenant or at the token's station (contract grimnir §1).
-    public var roles: [String]?
+    public var roles: [String]? {
+        get { self.storage.fields.roles }
+        set { self.change { $0.roles = newValue } }
+    }
 
     public init(
         subject: String, name: String, tenant: String, scopes: Scopes, stations: Set<String>? = nil,
@@ -32,20 +101,17 @@ public struct Principal: Sendable, Hashable, Codable {
         tier: Tier = .free, client: String? = nil, session: String? = nil, signingKey: String? = nil,
         roles: [String]? = nil
     ) {
-        self.subject = subject
-        self.name = name
-        self.tenant = tenant
-        self.scopes = scopes
-        self.stations = stations
-        self.credential = credential
-        self.credentialID = credentialID
-        self.issued = issued
-        self.expires = expires
-        self.tier = tier
-        self.client = client
-        self.session = session
-        self.signingKey = signingKey
-        self.roles = roles
+        self.storage = Storage(
+            Fields(
+                subject: subject, name: name, tenant: tenant, scopes: scopes, stations: stations,
+                credential: credential, credentialID: credentialID, issued: issued, expires: expires, tier: tier,
+                client: client, session: session, signingKey: signingKey, roles: roles))
+    }
+
+    private mutating func change(_ body: (inout Fields) -> Void) {
+        var fields = self.storage.fields
+        body(&fields)
+        self.storage = Storage(fields)
     }
 
     /// The tenant of an installation with one user.
@@ -67,6 +133,28 @@ public struct Principal: Sendable, Hashable, Codable {
     public func maySee(_ entry: CatalogueEntry) -> Bool {
         guard let scope = entry.scope else { return self.credential != .anonymous }
         return self.scopes.contains(scope)
+    }
+}
+
+extension Principal: Hashable {
+    public static func == (one: Principal, other: Principal) -> Bool {
+        one.storage === other.storage || one.storage.fields == other.storage.fields
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        // Nearly as good as all of it, and much less work.
+        hasher.combine(self.credentialID)
+        hasher.combine(self.subject)
+    }
+}
+
+extension Principal: Codable {
+    public init(from decoder: any Decoder) throws {
+        self.storage = Storage(try Fields(from: decoder))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        try self.storage.fields.encode(to: encoder)
     }
 }
 

@@ -4,17 +4,25 @@ import NIOConcurrencyHelpers
 public final class Mailbox<Item: Sendable>: Sendable {
     private struct State {
         var items: [Item] = []
+        var weight = 0
         var isClosed = false
         var refused: UInt64 = 0
     }
 
     private let state = NIOLockedValueBox(State())
     private let capacity: Int
+    private let weigh: @Sendable (Item) -> Int
     private let wake: @Sendable () -> Void
 
-    /// - Parameter wake: called outside the lock when the mailbox stops being empty.
-    public init(capacity: Int, wake: @escaping @Sendable () -> Void) {
+    /// - Parameters:
+    ///   - capacity: what all items may weigh before one more is refused.
+    ///   - weigh: how much work an item is; 1 each unless told otherwise.
+    ///   - wake: called outside the lock when the mailbox stops being empty.
+    public init(
+        capacity: Int, weigh: @escaping @Sendable (Item) -> Int = { _ in 1 }, wake: @escaping @Sendable () -> Void
+    ) {
         self.capacity = capacity
+        self.weigh = weigh
         self.wake = wake
     }
 
@@ -28,23 +36,37 @@ public final class Mailbox<Item: Sendable>: Sendable {
     public func postAnswer(_ item: Item) -> Bool { self.post(item, within: .max) }
 
     private func post(_ item: Item, within capacity: Int) -> Bool {
+        let weight = self.weigh(item)
         let (taken, first) = self.state.withLockedValue { state -> (Bool, Bool) in
-            guard !state.isClosed, state.items.count < capacity else {
+            guard !state.isClosed, state.weight < capacity else {
                 state.refused += 1
                 return (false, false)
             }
             state.items.append(item)
+            state.weight += weight
             return (true, state.items.count == 1)
         }
         if first { self.wake() }
         return taken
     }
 
-    /// Takes everything that is there, in order.
-    public func drain() -> [Item] {
+    /// Takes what is there, in order: items until they weigh `max` together, or everything. What is left wakes nobody.
+    public func drain(upTo max: Int = .max) -> [Item] {
         self.state.withLockedValue { state in
             var taken: [Item] = []
-            swap(&taken, &state.items)
+            guard state.weight > max else {
+                swap(&taken, &state.items)
+                state.weight = 0
+                return taken
+            }
+            var weight = 0
+            let end = state.items.firstIndex { item in
+                defer { weight += self.weigh(item) }
+                return weight >= max
+            }
+            taken = Array(state.items[..<(end ?? state.items.endIndex)])
+            state.items.removeFirst(taken.count)
+            state.weight -= taken.reduce(0) { $0 + self.weigh($1) }
             return taken
         }
     }
@@ -56,7 +78,8 @@ public final class Mailbox<Item: Sendable>: Sendable {
     }
 
     public var isClosed: Bool { self.state.withLockedValue { $0.isClosed } }
-    public var count: Int { self.state.withLockedValue { $0.items.count } }
+    /// What the items weigh that wait.
+    public var weight: Int { self.state.withLockedValue { $0.weight } }
     /// How many items were refused since the start.
     public var refused: UInt64 { self.state.withLockedValue { $0.refused } }
 }

@@ -46,7 +46,7 @@ public final class Connection {
     /// How long ago anything came from the client, control frames and parts of messages included; `nil`: the system does not say.
     public var timeSinceReceived: Duration? { self.state == .gone ? nil : self.socket.timeSinceReceived }
 
-    /// Queues a frame of this loop's log. It goes out at the end of the turn.
+    /// Queues frames of this loop's log. They go out at the end of the turn.
     public func send(_ range: FrameRange) {
         guard self.state == .open else { return }
         self.queue.append(range)
@@ -147,10 +147,12 @@ public final class Connection {
 extension Connection {
     /// Makes one write, of whole frames up to `max` bytes together. `false`: the socket is broken.
     func write(max: Int, scratch: UnsafeMutableRawBufferPointer) -> Bool {
-        guard [.open, .closing, .finishing].contains(self.state), !self.socket.holdsPartialWrite else {
-            // After a partial write the writable callback comes unasked.
-            return true
+        switch self.state {
+        case .open, .closing, .finishing: break
+        case .closeSent, .ended, .gone: return true
         }
+        // After a partial write the writable callback comes unasked.
+        guard !self.socket.holdsPartialWrite else { return true }
         if !self.queue.isEmpty { self.hasProgressed = true }
         guard self.queue.take(max: max, scratch: scratch, self.socket.write) ?? true else { return false }
         if !self.queue.isEmpty {

@@ -27,12 +27,33 @@ struct FrameLog {
     }
 }
 
-/// One encoded frame in a loop's log. It keeps the chunk that it lies in alive.
+/// Encoded frames that lie one behind the other in a loop's log. It keeps the chunk that they lie in alive.
 public struct FrameRange {
     let chunk: FrameChunk
     let offset: Int
-    /// Header and payload, in bytes.
+    /// Headers and payloads, in bytes.
     public let count: Int
+    /// How many there are.
+    public let frames: Int
+
+    /// Up to where frames are joined: what is written at once, and given up at once, is whole ranges.
+    private static let bytesMax = 64 * 1024
+
+    init(chunk: FrameChunk, offset: Int, count: Int, frames: Int = 1) {
+        self.chunk = chunk
+        self.offset = offset
+        self.count = count
+        self.frames = frames
+    }
+
+    /// These frames and the next as one range; `nil`: they don't lie one behind the other, or would be too long.
+    public func joined(with next: FrameRange) -> FrameRange? {
+        guard self.chunk === next.chunk, self.offset + self.count == next.offset,
+            self.count + next.count <= Self.bytesMax
+        else { return nil }
+        return FrameRange(
+            chunk: self.chunk, offset: self.offset, count: self.count + next.count, frames: self.frames + next.frames)
+    }
 }
 
 /// A stretch of the log. It is freed when the log has moved on and no connection has to send anything of it any more.

@@ -1,6 +1,6 @@
 /// What is known of a frame that many connections send, for a connection that is too slow for it.
 public struct FrameTag: Sendable, Hashable {
-    /// A number of the owner's, by which it learns what became of the frame. Frames of one log have ascending numbers.
+    /// A number of the owner's, by which it learns what became of the frame.
     public var number: UInt64
     /// A later frame with the same key makes this one superfluous; `nil`: it says something of its own.
     public var conflationKey: UInt64?

@@ -7,8 +7,12 @@ public final class Loop<Handler: LoopHandler>: Sendable {
     private let mailbox: Mailbox<Handler.Message>
     private let thread: WorkerThread
 
+    /// What the handler is given in one turn weighs about that much: then what it sends goes out, and other connections have theirs.
+    private static var turnMax: Int { 128 }
+
     /// Starts the thread.
     /// - Parameters:
+    ///   - mailboxCapacity: what messages may weigh that wait.
     ///   - receiveBufferBytes: memory per connection, and what is read of it per turn at most.
     ///   - makeHandler: runs on the thread.
     public init(
@@ -16,7 +20,7 @@ public final class Loop<Handler: LoopHandler>: Sendable {
         makeHandler: @escaping @Sendable () -> Handler
     ) throws(WebSocketsError) {
         let libwebsockets = try LibwebsocketsContext(receiveBufferBytes: receiveBufferBytes)
-        let mailbox = Mailbox<Handler.Message>(capacity: mailboxCapacity) { libwebsockets.wake() }
+        let mailbox = Mailbox(capacity: mailboxCapacity, weigh: Handler.weight) { libwebsockets.wake() }
         self.libwebsockets = libwebsockets
         self.mailbox = mailbox
         self.thread = WorkerThread(name: name) {
@@ -39,8 +43,8 @@ public final class Loop<Handler: LoopHandler>: Sendable {
     /// `stop` was called.
     public var isStopping: Bool { self.mailbox.isClosed }
 
-    /// How many messages wait, and how many were refused since the start.
-    public var mailboxDepth: Int { self.mailbox.count }
+    /// What the messages weigh that wait, and how many were refused since the start.
+    public var mailboxWeight: Int { self.mailbox.weight }
     public var mailboxRefused: UInt64 { self.mailbox.refused }
 
     /// Gives the handler what was posted before, closes every connection (1001 where the socket takes it at once), ends the
@@ -56,7 +60,8 @@ public final class Loop<Handler: LoopHandler>: Sendable {
         let context = LoopContext(libwebsockets, handler: handler) {
             // Read before draining: what was posted before the close is among what is drained.
             let isStopping = mailbox.isClosed
-            let messages = mailbox.drain()
+            let messages = mailbox.drain(upTo: isStopping ? .max : Self.turnMax)
+            if mailbox.weight > 0 { libwebsockets.wake() }
             if !messages.isEmpty { handler.received(messages) }
             return isStopping
         }

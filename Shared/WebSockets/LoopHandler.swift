@@ -2,9 +2,12 @@
 public protocol LoopHandler: AnyObject, SendableMetatype {
     associatedtype Message: Sendable
 
+    /// How much work a message is, in events to give out or the like.
+    static func weight(of message: Message) -> Int
+
     /// Comes first, once. The loop outlives its handler's last callback and holds the handler, so hold it `unowned`.
     func attached(to loop: LoopContext)
-    /// Everything that was posted since the last time, in order.
+    /// What was posted, in order; of much of it only a part each turn.
     func received(_ messages: [Message])
     /// A connection that was adopted has its 101; comes before `adopt` returns.
     func opened(_ connection: Connection)
@@ -20,6 +23,10 @@ public protocol LoopHandler: AnyObject, SendableMetatype {
     func fired(_ timer: TimerKind, for connection: Connection)
     /// Everything of this wake-up has been told; what is sent now still goes out with it.
     func turnEnded()
+}
+
+extension LoopHandler {
+    public static func weight(of message: Message) -> Int { 1 }
 }
 
 /// Which timer of a connection; the owner gives the numbers a meaning. 255 is the library's.

@@ -2,36 +2,19 @@
 ///
 /// It gives whole frames only: between two writes libwebsockets may put a pong, and what is left may be discarded.
 struct OutboundQueue {
-    private struct Run {
-        let chunk: FrameChunk
-        let offset: Int
-        var count: Int
-        var frames: Int
-    }
-
-    /// Up to where frames are merged.
-    private static let runBytesMax = 64 * 1024
-
-    private var runs: [Run] = []
+    private var runs: [FrameRange] = []
     private(set) var bytes = 0
     private(set) var frames = 0
 
     var isEmpty: Bool { self.runs.isEmpty }
 
     mutating func append(_ range: FrameRange) {
-        self.append(Run(chunk: range.chunk, offset: range.offset, count: range.count, frames: 1))
-    }
-
-    private mutating func append(_ run: Run) {
-        self.bytes += run.count
-        self.frames += run.frames
-        if let last = self.runs.last, last.chunk === run.chunk, last.offset + last.count == run.offset,
-            last.count + run.count <= Self.runBytesMax
-        {
-            self.runs[self.runs.count - 1].count += run.count
-            self.runs[self.runs.count - 1].frames += run.frames
+        self.bytes += range.count
+        self.frames += range.frames
+        if let joined = self.runs.last?.joined(with: range) {
+            self.runs[self.runs.count - 1] = joined
         } else {
-            self.runs.append(run)
+            self.runs.append(range)
         }
     }
 
@@ -92,7 +75,7 @@ struct OutboundQueue {
 
     /// A frame with its tag, or a run of frames without tags.
     private struct Piece {
-        let run: Run
+        let run: FrameRange
         let tag: FrameTag?
         var isShed = false
     }
@@ -105,7 +88,7 @@ struct OutboundQueue {
             return zip(tags, ends).map { tagged, end in
                 let count = end - tagged.offset
                 return Piece(
-                    run: Run(chunk: run.chunk, offset: tagged.offset, count: count, frames: 1), tag: tagged.tag)
+                    run: FrameRange(chunk: run.chunk, offset: tagged.offset, count: count), tag: tagged.tag)
             }
         }
     }

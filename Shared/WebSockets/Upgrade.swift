@@ -27,7 +27,7 @@ public struct Upgrade: Sendable {
     /// The request that libwebsockets gets to see. The real one was read and judged before; `nil`: what we would quote from it
     /// is not what it should be.
     var canonicalRequest: [UInt8]? {
-        guard self.key.utf8.count == 24, self.key.utf8.allSatisfy(Self.keyBytes.contains) else { return nil }
+        guard Self.isKey(self.key) else { return nil }
         guard self.subprotocol?.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) ?? true else { return nil }
         let head =
             "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: \(self.key)\r\n"
@@ -35,5 +35,16 @@ public struct Upgrade: Sendable {
         return Array(head.utf8) + self.leftover
     }
 
-    private static let keyBytes = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=".utf8)
+    /// Whether that is 16 bytes in base 64, as a `Sec-WebSocket-Key` must be (RFC 6455 §4.1).
+    public static func isKey(_ text: String) -> Bool {
+        text.utf8.count == 24 && text.utf8.suffix(2).elementsEqual("==".utf8)
+            && text.utf8.dropLast(2).allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "/"):
+                    true
+                default: false
+                }
+            }
+    }
 }

@@ -13,10 +13,10 @@ import Threads
     @Test func `items come out in order, all at once`() {
         let mailbox = self.mailbox(capacity: 10)
         for number in 0..<5 { #expect(mailbox.post(number)) }
-        #expect(mailbox.count == 5)
+        #expect(mailbox.weight == 5)
         #expect(mailbox.drain() == [0, 1, 2, 3, 4])
         #expect(mailbox.drain() == [])
-        #expect(mailbox.count == 0)
+        #expect(mailbox.weight == 0)
     }
 
     @Test func `beyond its capacity the newest is refused and counted`() {

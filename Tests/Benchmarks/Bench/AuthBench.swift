@@ -35,40 +35,13 @@ struct AuthBench: AsyncParsableCommand {
             events: "tcp://127.0.0.1:\(self.port + 1)", commands: "tcp://127.0.0.1:\(self.port + 2)")
         let client = CommandClient(endpoints: [.auth: commands], logger: quiet)
         try await TestSupport.with(client) {
-            let tokens = try await self.mint("jwt")
-            let keys = try await self.mint("apikey")
+            let owner = try String(contentsOfFile: self.ownerKeyFile, encoding: .utf8)
+            let mint = TokenMint(port: self.port, ownerKey: owner, concurrency: self.concurrency)
+            let tokens = try await mint.mint(self.credentials, type: "jwt")
+            let keys = try await mint.mint(self.credentials, type: "apikey")
             print(Measurement.header)
             for measurement in try await self.verifications(tokens, client) { print(measurement.row) }
             for measurement in try await self.introspections(keys, client) { print(measurement.row) }
-        }
-    }
-
-    /// Distinct credentials, through auth's own API.
-    private func mint(_ type: String) async throws -> [String] {
-        let owner = try String(contentsOfFile: self.ownerKeyFile, encoding: .utf8)
-        let body: JSON = ["type": .string(type), "scope": "radio:read streams:read", "ttl_seconds": 3600]
-        return try await self.concurrently(Array(0..<self.credentials)) { _ in
-            let answer = try await HTTPClient.request(
-                "POST", port: self.port, path: "/v1/tokens",
-                headers: [("Authorization", "Bearer \(owner)"), ("Content-Type", "application/json")], body: body.bytes)
-            guard answer.status == 201, let token = JSON(parsing: answer.body)?["token"]?.string else {
-                throw ValidationError("auth made no token: \(answer.status)")
-            }
-            return token
-        }
-    }
-
-    private func concurrently<Item: Sendable, Value: Sendable>(
-        _ items: [Item], _ body: @escaping @Sendable (Item) async throws -> Value
-    ) async throws -> [Value] {
-        try await withThrowingTaskGroup(of: Value.self) { group in
-            var values: [Value] = []
-            for (index, item) in items.enumerated() {
-                if index >= self.concurrency, let value = try await group.next() { values.append(value) }
-                group.addTask { try await body(item) }
-            }
-            for try await value in group { values.append(value) }
-            return values
         }
     }
 
@@ -122,7 +95,7 @@ struct AuthBench: AsyncParsableCommand {
                 for key in few { _ = try await client.call(Introspect(token: key, remoteAddress: nil)) }
             }
             try await many.round(of: keys.count) {
-                _ = try await self.concurrently(keys) {
+                _ = try await concurrently(keys, max: self.concurrency) {
                     try await client.call(Introspect(token: $0, remoteAddress: nil))
                 }
             }

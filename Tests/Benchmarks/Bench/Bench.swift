@@ -5,5 +5,8 @@ import ArgumentParser
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures a running suite, and publishes what tests need.",
-        subcommands: [AuthBench.self, PublishCommand.self])
+        subcommands: [
+            AuthBench.self, ChatCommand.self, EventsCommand.self, PublishCommand.self, SourcesCommand.self,
+            TokensCommand.self, WritesCommand.self,
+        ])
 }
