@@ -45,7 +45,7 @@ func domainService(_ name: String, _ more: [Target.Dependency] = []) -> Target {
 }
 
 /// A program in C that the benchmark runs beside ours.
-func benchmarkProgram(_ name: String, linking libraries: [String]) -> Target {
+func benchmarkProgram(_ name: String, linking libraries: [String] = []) -> Target {
     .executableTarget(
         name: name, path: "Tests/Benchmarks/\(name)", linkerSettings: libraries.map { .linkedLibrary($0) })
 }
@@ -145,7 +145,7 @@ let package = Package(
                 "Access", "Bus", "Database", "Events", "TestSupport", argumentParser, crypto, jwt, locks, logging,
             ],
             path: "Tests/Benchmarks/Bench", swiftSettings: strict),
-        benchmarkProgram("LoadGenerator", linking: ["m"]),
+        benchmarkProgram("LoadGenerator"),
         benchmarkProgram("Floor", linking: ["zmq"]),
         benchmarkProgram("BareLibwebsockets", linking: ["websockets", "uv"]),
         tests("Events", ["Events"]),

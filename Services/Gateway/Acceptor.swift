@@ -85,8 +85,10 @@ final class Acceptor: Sendable {
         case .head(let head):
             switch await self.doorman.judge(head, listener: listener, peer: peer) {
             case .refuse(let refusal): await self.refuse(socket, refusal)
-            case .open(let dialect, let request, let principal):
-                await self.hand(socket, head, Arrived(dialect: dialect, request: request, principal: principal))
+            case .open(let dialect, let request, let principal, let introduction):
+                let arrived = Arrived(
+                    dialect: dialect, request: request, principal: principal, introduction: introduction)
+                self.hand(socket, head, arrived)
             }
         }
     }
@@ -126,18 +128,18 @@ final class Acceptor: Sendable {
         let dialect: Int
         let request: UpgradeRequest
         let principal: Principal?
+        let introduction: Introduction?
     }
 
-    private func hand(_ socket: TCPSocket, _ head: RequestHead, _ arrived: Arrived) async {
+    private func hand(_ socket: TCPSocket, _ head: RequestHead, _ arrived: Arrived) {
         let profile = DialectRegistry.all[arrived.dialect].profile
         let upgrade = Upgrade(
             descriptor: socket.descriptor, key: head.headers["sec-websocket-key"] ?? "", leftover: head.leftover,
             messageBytesMax: profile.messageBytesMax)
         let arrival = Arrival(
-            upgrade: upgrade, dialect: arrived.dialect, request: arrived.request, principal: arrived.principal)
-        guard !self.edge.adopt(arrival) else { return }
-        self.doorman.census.leave(profile.name)
-        await self.refuse(socket, profile.connectionsRefusal)
+            upgrade: upgrade, dialect: arrived.dialect, request: arrived.request, principal: arrived.principal,
+            introduction: arrived.introduction)
+        self.edge.adopt(arrival)
     }
 
     private func refuse(_ socket: TCPSocket, _ refusal: HTTPRefusal) async {

@@ -60,6 +60,9 @@ final class Client: Identifiable {
     /// The last event before that, if another was for it.
     var closedAt: UInt64?
 
+    /// What was found out while it was let in.
+    private var introduction: Introduction?
+
     /// Messages that may wait while an answer is awaited.
     static let heldMax = 256
 
@@ -80,6 +83,7 @@ final class Client: Identifiable {
         self.principal = arrival.principal
         self.session = dialect.makeSession(arrival.request, principal: arrival.principal)
         self.rules = rules
+        self.introduction = arrival.introduction
         self.limiter = rules.profile.messageRate.map { RateLimiter($0, at: .now) }
     }
 
@@ -93,6 +97,12 @@ final class Client: Identifiable {
         let grant = Grant(principal)
         self.grant = grant
         return grant
+    }
+
+    /// What is known of a credential since the client was let in; only once.
+    func takeIntroduction(_ credential: Credential) -> Result<Principal, VerificationFailure>? {
+        defer { self.introduction = nil }
+        return self.introduction?.credential == credential ? self.introduction?.result : nil
     }
 
     /// `false`: it has shown too many credentials.

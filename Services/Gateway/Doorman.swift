@@ -10,7 +10,7 @@ import WebSockets
 struct Doorman: Sendable {
     enum Verdict {
         /// `dialect` is a place in the registry. A client was counted; whoever drops the connection says so to the census.
-        case open(dialect: Int, UpgradeRequest, Principal?)
+        case open(dialect: Int, UpgradeRequest, Principal?, Introduction?)
         case refuse(HTTPRefusal)
     }
 
@@ -43,10 +43,13 @@ struct Doorman: Sendable {
         guard self.census.attempt(dialect.profile, from: address) else {
             return .refuse(dialect.profile.attemptRefusal)
         }
-        let principal: Principal?
+        var (principal, introduction): (Principal?, Introduction?)
         switch dialect.admit(request) {
         case .refuse(let refusal): return .refuse(refusal)
         case .open(let known): principal = known
+        case .introduce(let credential):
+            let result = await self.verifier.result(for: credential, remoteAddress: address)
+            introduction = Introduction(credential: credential, result: result)
         case .verify(let credential, let refusal):
             switch await self.verifier.result(for: credential, remoteAddress: address) {
             case .success(let verified): principal = verified
@@ -60,7 +63,7 @@ struct Doorman: Sendable {
         }
         guard self.census.enter(dialect.profile) else { return .refuse(dialect.profile.connectionsRefusal) }
         Self.accepted.increment()
-        return .open(dialect: place, request, principal)
+        return .open(dialect: place, request, principal, introduction)
     }
 
     /// A target with each plus in its query as `%20`.

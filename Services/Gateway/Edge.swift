@@ -14,7 +14,9 @@ final class Edge: Sendable {
     private let census: Census
     private let publishers: HeardPublishers
     private let drainMax: Duration
-    private let next = NIOLockedValueBox(0)
+    private let arrivals = NIOLockedValueBox<[Arrival]>([])
+    private let arrived: AsyncStream<Void>
+    private let arriving: AsyncStream<Void>.Continuation
     private let backpressure = Counter(label: "gateway_loop_backpressure_total")
 
     /// Beyond this many events the subscriber leaves them in its own queue, which is bounded.
@@ -35,6 +37,7 @@ final class Edge: Sendable {
         self.census = census
         self.publishers = publishers
         self.drainMax = config.drain
+        (self.arrived, self.arriving) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         self.loops = try (1...config.loops).map { number in
             // A loop's handler posts into the loop that holds it, which exists once this returns.
             let own = NIOLockedValueBox<Loop<EdgeHandler>?>(nil)
@@ -51,13 +54,36 @@ final class Edge: Sendable {
         }
     }
 
-    /// Hands an accepted connection to a loop. `false`: that loop cannot take it.
-    func adopt(_ arrival: Arrival) -> Bool {
-        let place = self.next.withLockedValue { next in
-            next = (next + 1) % self.loops.count
-            return next
+    /// Hands an accepted connection to a loop, soon, with others that are accepted now: each wake costs a loop as much as a connection.
+    func adopt(_ arrival: Arrival) {
+        let isFirst = self.arrivals.withLockedValue { arrivals in
+            arrivals.append(arrival)
+            return arrivals.count == 1
         }
-        return self.loops[place].post(.adopt(arrival))
+        if isFirst { self.arriving.yield() }
+    }
+
+    /// Hands accepted connections to the loops until it is cancelled.
+    func distribute() async {
+        var next = 0
+        for await _ in self.arrived {
+            let arrivals = self.arrivals.withLockedValue { arrivals in
+                defer { arrivals = [] }
+                return arrivals
+            }
+            var shares: [[Arrival]] = Array(repeating: [], count: self.loops.count)
+            for arrival in arrivals {
+                shares[next].append(arrival)
+                next = (next + 1) % shares.count
+            }
+            for (loop, share) in zip(self.loops, shares) where !loop.postAnswers(share.map(EdgeMessage.adopt)) {
+                // The gateway ends, and so does the connection.
+                for arrival in share {
+                    TCPSocket(descriptor: arrival.upgrade.descriptor).close()
+                    self.census.leave(DialectRegistry.all[arrival.dialect].profile.name)
+                }
+            }
+        }
     }
 
     /// Whether a loop is so far behind that it should get no more events for now: what the subscriber's socket drops meanwhile
@@ -141,6 +167,7 @@ struct EdgeService: Service {
     func run() async throws {
         await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.acceptor.run() }
+            group.addTask { await self.edge.distribute() }
             // `try?`: it throws when it is cancelled, and then there is nothing left to wait for.
             try? await gracefulShutdown()
             self.acceptor.beginDraining()

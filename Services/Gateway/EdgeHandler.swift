@@ -100,11 +100,7 @@ final class EdgeHandler: LoopHandler {
             switch message {
             case .events: break
             case .adopt(let arrival): self.adopt(arrival)
-            case .verified(let id, let result):
-                self.resume(id) { client, now in
-                    if case .success(let principal) = result, !self.admit(principal, on: client) { return [] }
-                    return client.session.verified(result, at: now)
-                }
+            case .verified(let id, let result): self.verified(id, result)
             case .called(let id, let result):
                 self.resume(id) { client, now in client.session.called(result, at: now) }
             case .seated(let id, let seat, let isTaken): self.seated(id, seat, isTaken)
@@ -200,6 +196,13 @@ final class EdgeHandler: LoopHandler {
         }
     }
 
+    private func verified(_ id: ConnectionID, _ result: Result<Principal, VerificationFailure>) {
+        self.resume(id) { client, now in
+            if case .success(let principal) = result, !self.admit(principal, on: client) { return [] }
+            return client.session.verified(result, at: now)
+        }
+    }
+
     func resume(_ id: ConnectionID, _ answer: (Client, Timestamp) -> [SessionAction]) {
         guard let client = self.clients[id] else { return }
         client.isWaiting = false
@@ -250,6 +253,8 @@ final class EdgeHandler: LoopHandler {
     // MARK: what sessions want
 
     func perform(_ actions: [SessionAction], for client: Client) {
+        var known: Result<Principal, VerificationFailure>?
+        defer { if let known { self.verified(client.id, known) } }
         for (place, action) in actions.enumerated() {
             guard !client.connection.isClosing else { return }
             switch action {
@@ -265,6 +270,8 @@ final class EdgeHandler: LoopHandler {
                 return self.enquiries.ask(.seat(seat, client.id, self.post))
             case .verify(let credential):
                 client.isWaiting = true
+                known = client.takeIntroduction(credential)
+                guard known == nil else { continue }
                 self.enquiries.ask(
                     .verify(credential, remoteAddress: client.address, client.id, self.post))
             case .call(let call):

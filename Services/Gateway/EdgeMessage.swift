@@ -39,4 +39,11 @@ struct Arrival: Sendable {
     let dialect: Int
     let request: UpgradeRequest
     let principal: Principal?
+    let introduction: Introduction?
+}
+
+/// A credential that the session will ask about, and what is known of it.
+struct Introduction: Sendable {
+    let credential: Credential
+    let result: Result<Principal, VerificationFailure>
 }

@@ -10,11 +10,15 @@ public struct Airys: Dialect {
 
     public init() {}
 
-    public func admit(_ request: UpgradeRequest) -> Admission { .open(nil) }
+    public func admit(_ request: UpgradeRequest) -> Admission {
+        Self.token(of: request).map { .introduce(Credential($0)) } ?? .open(nil)
+    }
 
     public func makeSession(_ request: UpgradeRequest, principal: Principal?) -> any DialectSession {
-        AirysSession(token: request.query("token") ?? request.bearer)
+        AirysSession(token: Self.token(of: request))
     }
+
+    private static func token(of request: UpgradeRequest) -> String? { request.query("token") ?? request.bearer }
 
     public func project(_ event: Event) -> [Projection] {
         guard let name = Self.names[event.type] else { return [] }

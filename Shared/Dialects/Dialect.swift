@@ -202,6 +202,8 @@ public enum Admission: Sendable, Hashable {
     case open(Principal?)
     /// Verify first; open it with the principal, or refuse.
     case verify(Credential, refusal: HTTPRefusal)
+    /// Open it whoever it is: the session will ask about this credential when it has opened, and is to have the answer at once.
+    case introduce(Credential)
     case refuse(HTTPRefusal)
 }
 

@@ -12,10 +12,17 @@ public struct Wave: Dialect {
     public init() {}
 
     /// Always opens: a browser sees the close code 4401 only after a handshake.
-    public func admit(_ request: UpgradeRequest) -> Admission { .open(nil) }
+    public func admit(_ request: UpgradeRequest) -> Admission {
+        let key = Self.key(of: request)
+        return key.isEmpty ? .open(nil) : .introduce(Credential(key))
+    }
 
     public func makeSession(_ request: UpgradeRequest, principal: Principal?) -> any DialectSession {
-        WaveSession(key: request.query("api_key") ?? request.bearer ?? request.headers["x-api-key"] ?? "")
+        WaveSession(key: Self.key(of: request))
+    }
+
+    private static func key(of request: UpgradeRequest) -> String {
+        request.query("api_key") ?? request.bearer ?? request.headers["x-api-key"] ?? ""
     }
 
     public func project(_ event: Event) -> [Projection] {

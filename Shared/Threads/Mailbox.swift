@@ -35,6 +35,20 @@ public final class Mailbox<Item: Sendable>: Sendable {
     @discardableResult
     public func postAnswer(_ item: Item) -> Bool { self.post(item, within: .max) }
 
+    /// Puts items in together, as answers, with one wake. `false`: closed, none was taken.
+    @discardableResult
+    public func postAnswers(_ items: [Item]) -> Bool {
+        let weight = items.reduce(0) { $0 + self.weigh($1) }
+        let (taken, first) = self.state.withLockedValue { state -> (Bool, Bool) in
+            guard !state.isClosed else { return (false, false) }
+            state.items += items
+            state.weight += weight
+            return (true, !items.isEmpty && state.items.count == items.count)
+        }
+        if first { self.wake() }
+        return taken
+    }
+
     private func post(_ item: Item, within capacity: Int) -> Bool {
         let weight = self.weigh(item)
         let (taken, first) = self.state.withLockedValue { state -> (Bool, Bool) in

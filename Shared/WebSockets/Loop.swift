@@ -40,6 +40,11 @@ public final class Loop<Handler: LoopHandler>: Sendable {
         self.mailbox.postAnswer(message)
     }
 
+    /// Gives the handler messages together, as answers, with one wake. `false`: the loop stops; none was taken.
+    public func postAnswers(_ messages: [Handler.Message]) -> Bool {
+        self.mailbox.postAnswers(messages)
+    }
+
     /// `stop` was called.
     public var isStopping: Bool { self.mailbox.isClosed }
 
