@@ -143,7 +143,6 @@ final class EdgeHandler: LoopHandler {
         self.clients[client.id] = client
         self.clientsByDialect[client.dialect] += 1
         connection.schedule(Timers.ping, after: client.profile.pingInterval)
-        connection.schedule(Timers.silence, after: client.profile.silenceMax)
         if let interval = client.profile.beatInterval { connection.schedule(Timers.beat, after: interval) }
         if let principal = arrival.principal, !self.admit(principal, on: client) { return }
         self.perform(client.session.opened(at: .now), for: client)
@@ -218,6 +217,9 @@ final class EdgeHandler: LoopHandler {
         guard let client = self.clients[connection.id] else { return }
         switch timer {
         case Timers.ping:
+            // Who has answered the last one needs no watch.
+            if ContinuousClock.now - client.lastHeard >= client.profile.pingInterval { self.checkSilence(of: client) }
+            guard !connection.isClosing else { return }
             connection.ping()
             connection.schedule(Timers.ping, after: client.profile.pingInterval)
         case Timers.silence: self.checkSilence(of: client)

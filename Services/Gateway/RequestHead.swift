@@ -27,16 +27,8 @@ struct RequestHead: Sendable, Equatable {
             return bytes.count > Self.bytesMax ? .tooLong : .incomplete
         }
         guard end + 4 <= Self.bytesMax else { return .tooLong }
-        var lines = bytes[start..<end].split(separator: 13, omittingEmptySubsequences: false)[...]
-        // A bare carriage return, line feed or NUL is a line end to some and not to others (RFC 9110 §5.5).
-        for index in lines.indices.dropFirst() {
-            guard lines[index].first == 10 else { return .malformed }
-            lines[index].removeFirst()
-        }
-        guard lines.allSatisfy(Self.isWithoutControls), let first = lines.popFirst() else { return .malformed }
-        let words = first.split(separator: 32, omittingEmptySubsequences: false)
-        guard words.count == 3, !words[0].isEmpty, words[2].elementsEqual("HTTP/1.1".utf8),
-            let target = Self.path(of: Substring(decoding: words[1], as: UTF8.self))
+        guard var lines = Self.lines(bytes[start..<end])?[...], let first = lines.popFirst(),
+            let (method, target) = Self.requestLine(first)
         else { return .malformed }
         var headers: [String: String] = [:]
         headers.reserveCapacity(lines.count)
@@ -54,9 +46,38 @@ struct RequestHead: Sendable, Equatable {
             ["0", nil].contains(headers["content-length"])
         else { return .malformed }
         return .complete(
-            RequestHead(
-                method: String(decoding: words[0], as: UTF8.self), target: target, headers: headers,
-                leftover: Array(bytes[(end + 4)...])))
+            RequestHead(method: method, target: target, headers: headers, leftover: Array(bytes[(end + 4)...])))
+    }
+
+    /// `nil`: there is a byte that does not belong into a line. A bare carriage return, line feed or NUL is a line end to some and not
+    /// to others (RFC 9110 §5.5).
+    private static func lines(_ head: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
+        var lines: [ArraySlice<UInt8>] = []
+        lines.reserveCapacity(16)
+        var (start, index) = (head.startIndex, head.startIndex)
+        while index < head.endIndex {
+            let byte = head[index]
+            if byte == 13, index + 1 < head.endIndex, head[index + 1] == 10 {
+                lines.append(head[start..<index])
+                index += 2
+                start = index
+            } else {
+                guard byte >= 0x20 && byte != 0x7F || byte == 0x09 else { return nil }
+                index += 1
+            }
+        }
+        lines.append(head[start...])
+        return lines
+    }
+
+    /// Method and target, for HTTP/1.1 only.
+    private static func requestLine(_ line: ArraySlice<UInt8>) -> (method: String, target: String)? {
+        guard let first = line.firstIndex(of: 32), first > line.startIndex else { return nil }
+        let rest = line[(first + 1)...]
+        guard let second = rest.firstIndex(of: 32), line[(second + 1)...].elementsEqual("HTTP/1.1".utf8),
+            let target = Self.path(of: Substring(decoding: rest[..<second], as: UTF8.self))
+        else { return nil }
+        return (String(decoding: line[..<first], as: UTF8.self), target)
     }
 
     /// Whether a comma-separated field contains that token, whatever its case.
@@ -82,10 +103,6 @@ struct RequestHead: Sendable, Equatable {
         guard let first = rest.first, first != "/", first != "?" else { return nil }
         let path = rest.drop { $0 != "/" && $0 != "?" }
         return path.hasPrefix("/") ? String(path) : "/" + path
-    }
-
-    private static func isWithoutControls(_ line: ArraySlice<UInt8>) -> Bool {
-        line.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
     }
 
     private static func endOfHead(_ bytes: [UInt8], from start: Int) -> Int? {

@@ -2,7 +2,8 @@ import Events
 
 /// Everybody whose credential was verified on one connection, which is as long as they come: on Astro each subscription may bring another.
 struct VerifiedPrincipals {
-    private var principals: Set<Principal> = []
+    /// Mostly one; none twice.
+    private var principals: [Principal] = []
 
     /// How many there are before those that have expired go.
     private static let tidyCount = 64
@@ -20,7 +21,7 @@ struct VerifiedPrincipals {
             self.principals = self.principals.filter { $0.expires.map { $0 > now } ?? true }
         }
         guard self.principals.count < Self.max else { return false }
-        self.principals.insert(principal)
+        self.principals.append(principal)
         return true
     }
 

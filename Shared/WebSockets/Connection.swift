@@ -28,7 +28,7 @@ public final class Connection {
     /// It is on the loop's list of connections that have something to write.
     var isDirty = false
     /// Timers of its own that are set, or were.
-    private var timers: [TimerKind] = []
+    private var timers = TimerKinds()
 
     init(id: ConnectionID, loop: LoopContext, socket: LibwebsocketsSocket, messageBytesMax: Int) {
         self.id = id
@@ -114,14 +114,14 @@ public final class Connection {
 
     /// Sets the timer `kind`, or moves it. It fires once, never early and at most some 10 ms late on a loop that keeps up.
     public func schedule(_ kind: TimerKind, after delay: Duration) {
-        precondition(kind != .closeDeadline, "timer 255 is the library's")
+        precondition(kind != .closeDeadline, "timer 15 is the library's")
         guard self.state == .open else { return }
-        if !self.timers.contains(kind) { self.timers.append(kind) }
+        self.timers.insert(kind)
         self.loop.schedule(kind, for: self, after: delay)
     }
 
     public func cancel(_ kind: TimerKind) {
-        precondition(kind != .closeDeadline, "timer 255 is the library's")
+        precondition(kind != .closeDeadline, "timer 15 is the library's")
         self.loop.cancel(kind, for: self)
     }
 
@@ -139,7 +139,7 @@ public final class Connection {
 
     private func cancelTimers() {
         for kind in self.timers { self.loop.cancel(kind, for: self) }
-        self.timers = []
+        self.timers = TimerKinds()
     }
 }
 
@@ -203,7 +203,7 @@ extension Connection {
     }
 
     private func scheduleCloseDeadline(after delay: Duration) {
-        if !self.timers.contains(.closeDeadline) { self.timers.append(.closeDeadline) }
+        self.timers.insert(.closeDeadline)
         self.loop.schedule(.closeDeadline, for: self, after: delay)
     }
 }

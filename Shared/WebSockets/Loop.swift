@@ -16,7 +16,7 @@ public final class Loop<Handler: LoopHandler>: Sendable {
     ///   - receiveBufferBytes: memory per connection, and what is read of it per turn at most.
     ///   - makeHandler: runs on the thread.
     public init(
-        name: String, mailboxCapacity: Int, receiveBufferBytes: Int = 1024, logger: Logger,
+        name: String, mailboxCapacity: Int, receiveBufferBytes: Int = 512, logger: Logger,
         makeHandler: @escaping @Sendable () -> Handler
     ) throws(WebSocketsError) {
         let libwebsockets = try LibwebsocketsContext(receiveBufferBytes: receiveBufferBytes)

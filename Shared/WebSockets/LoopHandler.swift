@@ -29,13 +29,25 @@ extension LoopHandler {
     public static func weight(of message: Message) -> Int { 1 }
 }
 
-/// Which timer of a connection; the owner gives the numbers a meaning. 255 is the library's.
+/// Which timer of a connection, 0 to 14; the owner gives the numbers a meaning. 15 is the library's.
 public struct TimerKind: RawRepresentable, Hashable, Sendable {
     public let rawValue: UInt8
 
     public init(rawValue: UInt8) {
+        precondition(rawValue < 16, "there is no timer \(rawValue)")
         self.rawValue = rawValue
     }
 
-    static let closeDeadline = TimerKind(rawValue: 255)
+    static let closeDeadline = TimerKind(rawValue: 15)
+}
+
+/// Some timers of a connection.
+struct TimerKinds: Sequence {
+    private var bits: UInt16 = 0
+
+    mutating func insert(_ kind: TimerKind) { self.bits |= 1 << kind.rawValue }
+
+    func makeIterator() -> some IteratorProtocol<TimerKind> {
+        (0..<UInt8(16)).lazy.filter { self.bits & 1 << $0 != 0 }.map(TimerKind.init).makeIterator()
+    }
 }

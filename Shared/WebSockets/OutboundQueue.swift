@@ -108,6 +108,7 @@ struct OutboundQueue {
             self.bytes -= run.count
             self.frames -= run.frames
         }
-        self.runs.removeFirst(count)
+        // Most connections wait for nothing most of the time: then they hold no memory for it.
+        if count == self.runs.count { self.runs = [] } else { self.runs.removeFirst(count) }
     }
 }

@@ -3,12 +3,11 @@
 import re
 import subprocess
 
-import peers
 from figures import Bar, Spread, number, ratios, table
-from servers import Crosspoint, Floor
+from servers import Bare, Crosspoint, Floor
 from suite import SERVER_CORE
 
-STORM, IDLE = 4000, 10_000
+STORM, WARM_UP, IDLE = 6000, 1000, 10_000
 HEARTBEAT_SECONDS = 30
 
 
@@ -24,7 +23,7 @@ def verifications(bench):
 
 def storm(bench):
     """(e): clients that come all at once: the upgrade, who they are, and what they want to hear."""
-    tokens = bench.token_file(STORM)
+    many = bench.token_file(STORM)
     once = bench.token_file(1)
     verified = verifications(bench)
     found = {"distinct access tokens": [], "one access token, known": [], "bare libwebsockets, first message": []}
@@ -32,22 +31,15 @@ def storm(bench):
     for turn in range(bench.rounds):
         for name in found:
             bench.say(f"e: round {turn + 1}, {name}")
-            if name.startswith("bare"):
-                server = peers.BareLibwebsockets(bench.programs / "BareLibwebsockets").start(
-                    bench.folder, SERVER_CORE, answer="subscribed")
-                result = bench.generator.run(*server.arguments(0), "--ready", "subscribed", "--clients", STORM, "--settle", 0.2, "--seconds", 0.1,
-                                             pids=server.pids)
-                server.stop()
-            else:
-                ours = Crosspoint(bench)
-                with ours.running():
-                    # The gateway has auth's keys, and knows the one token.
-                    options = ours.client_with_tokens(once)
-                    bench.generator.run(*options, "--clients", 1, "--settle", 0, "--seconds", 0.1)
-                    options = ours.client_with_tokens(tokens if name.startswith("distinct") else once)
-                    result = bench.generator.run(*options, "--clients", STORM, "--settle", 0.2, "--seconds", 0.1,
-                                                 pids=ours.pids)
-            bench.check(result, f"e, {name}", is_ours=not name.startswith("bare"))
+            is_bare = name.startswith("bare")
+            server = Bare(bench) if is_bare else Crosspoint(bench)
+            with server.running():
+                # The first ones meet cold code; ours get auth's keys with them, and to know the one token.
+                for tokens, clients in ((once, WARM_UP), (many if name.startswith("distinct") else once, STORM)):
+                    options = server.arguments() if is_bare else server.client_with_tokens(tokens)
+                    result = bench.generator.run(*options, "--clients", clients, "--settle", 0.2, "--seconds", 0.1,
+                                                 pids=server.pids)
+            bench.check(result, f"e, {name}", is_ours=not is_bare)
             found[name].append(result.connect["per_second"])
             cpu[name].append(result.connect["cpu_us_per_connection"])
     distinct, known, bare = found.values()

@@ -1,10 +1,8 @@
 """Events to many subscribers: scenarios a, b, c, d, h and two loops."""
 
-import contextlib
-
 import peers
 from figures import Bar, Spread, number, ratios, table
-from servers import TYPE, Crosspoint, Floor, Peer, client
+from servers import Crosspoint, Floor, Peer, client
 
 SUBSCRIBERS, MANY, ROOMS = 1000, 10_000, 1000
 # Messages a second.
@@ -12,10 +10,6 @@ RATES = (50, 100, 200, 400, 800, 1600, 3200, 4800, 6400, 9600)
 QUICK_RATES = (50, 100, 400, 1600, 3200, 4800)
 # A rate is sustained if that much had arrived when the publisher stopped.
 SUSTAINED = 0.95
-
-
-def percent_of_a_core(step):
-    return f"{step['cpu_percent']:.0f} %"
 
 
 def everybody(bench):

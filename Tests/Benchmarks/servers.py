@@ -97,6 +97,26 @@ class Floor:
         return self.client() + ["--publisher", " ".join(map(str, words))]
 
 
+class Bare:
+    """libwebsockets in C and nothing else: it answers a client's first message."""
+
+    def __init__(self, bench):
+        self.bench = bench
+
+    @contextlib.contextmanager
+    def running(self):
+        server = peers.BareLibwebsockets(self.bench.programs / "BareLibwebsockets").start(
+            self.bench.folder, SERVER_CORE, answer="subscribed")
+        self.pids, self.server = server.pids, server
+        try:
+            yield self
+        finally:
+            server.stop()
+
+    def arguments(self):
+        return self.server.arguments(0) + ["--ready", "subscribed"]
+
+
 class Peer:
     """A server of somebody else's, which the load generator publishes to in its own way."""
 
