@@ -28,6 +28,8 @@ struct TCPSocket: Sendable {
         var one: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
         if address.ai_family == AF_INET6 { setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &one, 4) }
+        // Who connects is heard of with its request, not before: one wait less. Who has nothing to say is heard of a second later.
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, &one, 4)
         guard bind(descriptor, address.ai_addr, address.ai_addrlen) == 0, Glibc.listen(descriptor, 4096) == 0 else {
             let failure = Failure(what: "cannot listen on \(host) port \(port)", code: errno)
             Glibc.close(descriptor)

@@ -7,14 +7,15 @@ enum ServiceThread {
     /// Runs `body` until the process shuts down or the task is cancelled. When it fails before that, so does the service.
     ///
     /// - Parameters:
+    ///   - interrupts: see `WorkerThread`.
     ///   - wake: raised once when it is time to stop.
     ///   - body: given the question whether it should stop.
     static func run(
-        name: String, wake: WakeSignal, _ body: @escaping @Sendable (_ isStopping: () -> Bool) throws -> Void
+        name: String, interrupts: Bool = true, wake: WakeSignal, _ body: @escaping @Sendable (_ isStopping: () -> Bool) throws -> Void
     ) async throws {
         let stop = NIOLockedValueBox(false)
         let failure = NIOLockedValueBox<(any Error)?>(nil)
-        let thread = WorkerThread(name: name) {
+        let thread = WorkerThread(name: name, interrupts: interrupts) {
             do {
                 try body { stop.withLockedValue { $0 } }
             } catch {

@@ -5,9 +5,11 @@ final class Context: Sendable {
     // Safe: the pointer never changes, and libzmq's contexts are thread-safe.
     nonisolated(unsafe) let pointer: UnsafeMutableRawPointer
 
-    init() {
+    /// - Parameter interrupts: whether its thread takes the processor from others at work, see `WorkerThread`.
+    init(interrupts: Bool = true) {
         guard let pointer = zmq_ctx_new() else { preconditionFailure("zmq_ctx_new failed") }
         self.pointer = pointer
+        if !interrupts { zmq_ctx_set(pointer, ZMQ_THREAD_SCHED_POLICY, shim_sched_batch) }
     }
 
     /// Makes every blocked or later call on the context's sockets fail with ETERM.

@@ -13,7 +13,8 @@ public final class Subscriber: Service {
     private let isCongested: @Sendable () -> Bool
     private let deliver: @Sendable ([Event]) -> Void
     private let wake = WakeSignal()
-    private let context = Context()
+    /// Neither its thread nor ours interrupts a loop that gives events out: what comes meanwhile is then given out together.
+    private let context = Context(interrupts: false)
     private let heard: HeardPublishers
     private let started = Timestamp.now
 
@@ -50,7 +51,7 @@ public final class Subscriber: Service {
 
     /// Listens until shutdown. Throws `BusError` when an endpoint is not an address.
     public func run() async throws {
-        try await ServiceThread.run(name: "subscriber", wake: self.wake) { try self.serve(until: $0) }
+        try await ServiceThread.run(name: "subscriber", interrupts: false, wake: self.wake) { try self.serve(until: $0) }
     }
 
     /// One publisher, as the thread sees it.

@@ -5,3 +5,6 @@
 
 // glibc declares it only with _GNU_SOURCE, which Swift's importer does not set.
 extern int pthread_setname_np(pthread_t thread, const char *name);
+
+// As <sched.h> has it with _GNU_SOURCE.
+static const int shim_sched_batch = 3;

@@ -35,17 +35,28 @@ public struct ULID: Sendable, Hashable, Comparable {
 
     /// Reads 26 characters; `nil` for anything that is not a ULID.
     public init?(text: some StringProtocol) {
-        guard text.utf8.count == 26 else { return nil }
+        let bytes = Array(text.utf8)
+        // 130 bits are two more than there are.
+        guard bytes.count == 26, Self.digits[Int(bytes[0])] < 8 else { return nil }
         var (high, low): (UInt64, UInt64) = (0, 0)
-        for (index, byte) in text.utf8.enumerated() {
-            guard let digit = Self.alphabet.firstIndex(of: byte & 0xDF == byte || byte < 58 ? byte : byte - 32),
-                index > 0 || digit < 8
-            else { return nil }
+        for byte in bytes {
+            let digit = Self.digits[Int(byte)]
+            guard digit < 32 else { return nil }
             high = high << 5 | low >> 59
             low = low << 5 | UInt64(digit)
         }
         self.init(high: high, low: low)
     }
+
+    /// What a byte stands for, in upper case or lower; 255: nothing.
+    private static let digits: [UInt8] = {
+        var digits = [UInt8](repeating: 255, count: 256)
+        for (value, byte) in Self.alphabet.enumerated() {
+            digits[Int(byte)] = UInt8(value)
+            if byte >= UInt8(ascii: "A") { digits[Int(byte) + 32] = UInt8(value) }
+        }
+        return digits
+    }()
 
     public static func < (left: ULID, right: ULID) -> Bool {
         (left.high, left.low) < (right.high, right.low)

@@ -11,9 +11,14 @@ public final class WorkerThread: Sendable {
 
     private let state = NIOLockedValueBox(State.running([]))
 
-    /// Starts the thread. `name` shows in debuggers and `top -H`; the kernel keeps its first 15 bytes.
-    public init(name: String, body: @escaping @Sendable () -> Void) {
-        let start = Unmanaged.passRetained(ThreadStart(name: name, body: body, ended: self.markEnded))
+    /// Starts the thread.
+    /// - Parameters:
+    ///   - name: shows in debuggers and `top -H`; the kernel keeps its first 15 bytes.
+    ///   - interrupts: whether, woken, it takes the processor from a thread that is at work (sched(7): SCHED_OTHER, else SCHED_BATCH).
+    ///     One that collects work for others better leaves them to finish theirs. Where a processor is idle it makes no difference.
+    public init(name: String, interrupts: Bool = true, body: @escaping @Sendable () -> Void) {
+        let start = Unmanaged.passRetained(
+            ThreadStart(name: name, interrupts: interrupts, body: body, ended: self.markEnded))
         var handle = pthread_t()
         let code = pthread_create(
             &handle, nil,
@@ -51,17 +56,26 @@ public final class WorkerThread: Sendable {
 /// What the new thread needs, carried through C as one retained pointer.
 private final class ThreadStart: Sendable {
     private let name: String
+    private let interrupts: Bool
     private let body: @Sendable () -> Void
     private let ended: @Sendable () -> Void
 
-    init(name: String, body: @escaping @Sendable () -> Void, ended: @escaping @Sendable () -> Void) {
+    init(
+        name: String, interrupts: Bool, body: @escaping @Sendable () -> Void, ended: @escaping @Sendable () -> Void
+    ) {
         self.name = name
+        self.interrupts = interrupts
         self.body = body
         self.ended = ended
     }
 
     func run() {
         pthread_setname_np(pthread_self(), String(self.name.prefix(15)))
+        if !self.interrupts {
+            var parameters = sched_param()
+            // Where it is not allowed, the thread interrupts.
+            pthread_setschedparam(pthread_self(), shim_sched_batch, &parameters)
+        }
         self.body()
         self.ended()
     }

@@ -7,6 +7,6 @@ struct Bench: AsyncParsableCommand {
         commandName: "bench", abstract: "Measures a running suite, and publishes what tests need.",
         subcommands: [
             AuthBench.self, ChatCommand.self, EventsCommand.self, PublishCommand.self, SourcesCommand.self,
-            TokensCommand.self, WritesCommand.self,
+            TokensCommand.self, VerifyCommand.self, WritesCommand.self,
         ])
 }
