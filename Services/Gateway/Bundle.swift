@@ -20,7 +20,7 @@ struct Bundle {
     var kind: CatalogueEntry { self.events[0].kind }
 
     /// How much a client is given before it is asked again whether it takes more.
-    private static let bytesMax = 64 * 1024
+    private static let bytesMax = 128 * 1024
     private static let eventsMax = 256
 
     init(_ projection: Projection, of event: Numbered) {

@@ -22,7 +22,8 @@ final class Client: Identifiable {
     /// The peer's, or what a trusted proxy says it is.
     let address: String
     let connectedAt = Timestamp.now
-    unowned let connection: Connection
+    /// It refers to the client in turn, until it has closed.
+    let connection: Connection
     var session: any DialectSession
     /// Who it is, as far as a subscription has told.
     private(set) var principal: Principal?

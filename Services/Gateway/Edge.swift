@@ -24,7 +24,7 @@ final class Edge: Sendable {
     /// Events and other messages.
     private static let mailboxMax = 20_000
     /// Events in one message: a loop ends its turn between two messages.
-    private static let batchMax = 128
+    private static let batchMax = 256
     private static let backpressurePause: UInt32 = 1000
     /// How long the last clients have to answer their CLOSE frames when the gateway ends.
     private static let farewellMax = Duration.seconds(3)

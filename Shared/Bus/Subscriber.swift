@@ -85,7 +85,9 @@ public final class Subscriber: Service {
             try commands.connect(endpoints.commands)
             followed[name] = Followed(name: name, commands: commands, since: self.started)
         }
-        var poll = Poll([socket] + followed.values.map(\.commands), wake: self.wake.descriptor)
+        var poll = Poll([socket], wake: self.wake.descriptor)
+        // Answers come only to what was asked.
+        var repairPoll = Poll([socket] + followed.values.map(\.commands), wake: self.wake.descriptor)
         var pause = Poll([], wake: self.wake.descriptor)
         while !isStopping() {
             guard !self.isCongested() else {
@@ -93,11 +95,17 @@ public final class Subscriber: Service {
                 continue
             }
             let isRepairing = followed.values.contains { $0.awaited != nil || $0.retry != nil }
-            try poll.wait(timeout: isRepairing ? .milliseconds(50) : .seconds(1))
+            if isRepairing {
+                try repairPoll.wait(timeout: .milliseconds(50))
+            } else {
+                try poll.wait(timeout: .seconds(1))
+            }
             self.wake.clear()
             var batch: [Event] = []
             try self.receive(from: socket, followed, into: &batch)
-            for publisher in followed.values { try self.continueReplay(of: publisher, into: &batch) }
+            if isRepairing {
+                for publisher in followed.values { try self.continueReplay(of: publisher, into: &batch) }
+            }
             if !batch.isEmpty {
                 self.received.increment(by: batch.count)
                 self.deliver(batch)

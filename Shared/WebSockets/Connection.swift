@@ -18,7 +18,8 @@ public final class Connection {
     /// The owner's own object for this client. Let go after `closed`.
     public var userData: AnyObject?
 
-    private unowned let loop: LoopContext
+    // Safe: a loop outlives its connections, which nobody else holds on to; and it is asked for each thing that is sent.
+    private unowned(unsafe) let loop: LoopContext
     private let socket: LibwebsocketsSocket
     private let messageBytesMax: Int
     private var message: [UInt8] = []

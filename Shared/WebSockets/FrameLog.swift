@@ -37,7 +37,7 @@ public struct FrameRange {
     public let frames: Int
 
     /// Up to where frames are joined: what is written at once, and given up at once, is whole ranges.
-    private static let bytesMax = 64 * 1024
+    private static let bytesMax = 128 * 1024
 
     init(chunk: FrameChunk, offset: Int, count: Int, frames: Int = 1) {
         self.chunk = chunk

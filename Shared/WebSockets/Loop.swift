@@ -8,7 +8,7 @@ public final class Loop<Handler: LoopHandler>: Sendable {
     private let thread: WorkerThread
 
     /// What the handler is given in one turn weighs about that much: then what it sends goes out, and other connections have theirs.
-    private static var turnMax: Int { 128 }
+    private static var turnMax: Int { 256 }
 
     /// Starts the thread.
     /// - Parameters:

@@ -7,7 +7,7 @@ public final class LoopContext {
 
     /// What one connection is given at once: in its turn, and when it catches up, where the rest would be copied.
     private static let writeBytesMax = 256 * 1024
-    private static let catchUpBytesMax = 64 * 1024
+    private static let catchUpBytesMax = 128 * 1024
     private static let tickMicroseconds: UInt64 = 10_000
 
     private let libwebsockets: LibwebsocketsContext

@@ -68,7 +68,7 @@ def rest(bench):
 def chat(bench):
     """(i): 100 senders and 1,000 readers of one stream; each line is stored before it is shown."""
     suite, steps = bench.suite, []
-    status, answer = suite.rest("POST", "stream-metrics", "/v1/streams", {"title": "Bench"})
+    status, answer = suite.rest("POST", "stream-metrics", "/v1/streams", {"title": "Bench", "protocol": "rtmp"})
     if status != 201:
         raise RuntimeError(f"stream-metrics made no stream: {status} {answer}")
     stream = answer.get("id") or answer["data"]["id"]
