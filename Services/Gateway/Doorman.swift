@@ -68,7 +68,8 @@ struct Doorman: Sendable {
 
     /// A target with each plus in its query as `%20`.
     private static func withoutPlus(_ target: String) -> String {
-        guard let question = target.utf8.firstIndex(of: UInt8(ascii: "?")), target.utf8.contains(UInt8(ascii: "+")) else {
+        guard let question = target.utf8.firstIndex(of: UInt8(ascii: "?")), target.utf8.contains(UInt8(ascii: "+"))
+        else {
             return target
         }
         let query = target[question...].split(separator: "+", omittingEmptySubsequences: false)

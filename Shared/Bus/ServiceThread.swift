@@ -11,7 +11,8 @@ enum ServiceThread {
     ///   - wake: raised once when it is time to stop.
     ///   - body: given the question whether it should stop.
     static func run(
-        name: String, interrupts: Bool = true, wake: WakeSignal, _ body: @escaping @Sendable (_ isStopping: () -> Bool) throws -> Void
+        name: String, interrupts: Bool = true, wake: WakeSignal,
+        _ body: @escaping @Sendable (_ isStopping: () -> Bool) throws -> Void
     ) async throws {
         let stop = NIOLockedValueBox(false)
         let failure = NIOLockedValueBox<(any Error)?>(nil)

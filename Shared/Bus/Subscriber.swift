@@ -51,7 +51,9 @@ public final class Subscriber: Service {
 
     /// Listens until shutdown. Throws `BusError` when an endpoint is not an address.
     public func run() async throws {
-        try await ServiceThread.run(name: "subscriber", interrupts: false, wake: self.wake) { try self.serve(until: $0) }
+        try await ServiceThread.run(name: "subscriber", interrupts: false, wake: self.wake) {
+            try self.serve(until: $0)
+        }
     }
 
     /// One publisher, as the thread sees it.

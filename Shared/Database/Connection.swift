@@ -6,13 +6,21 @@ internal import Threads
 /// A statement that is cancelled, times out or loses the server ends the connection: nobody can know what comes next on it.
 actor Connection {
     private let statementTimeout: Duration
+    private let poller: SocketPoller
     private var handle: Handle?
     private var statements = StatementCache(capacity: 256)
     private var isTaken = false
     private var turns: [CheckedContinuation<Void, Never>] = []
+    /// Commands that go out together with the next statement.
+    private var preamble: [String] = []
     private var savepoint = Savepoint.none
+    /// The number of the transaction; `nil` before its first statement. `pg_xact_status` knows it after a lost COMMIT.
+    private(set) var transaction: String?
 
     private enum Savepoint { case none, armed, set }
+
+    private static let begin = "BEGIN"
+    private static let askTransaction = "SELECT pg_current_xact_id()::text AS xid"
 
     /// Ends when the connection does.
     nonisolated let closed: AsyncStream<Never>
@@ -20,16 +28,20 @@ actor Connection {
 
     private static let connectMax = Duration.seconds(5)
 
-    private init(statementTimeout: Duration) {
+    private init(statementTimeout: Duration, poller: SocketPoller) {
         self.statementTimeout = statementTimeout
+        self.poller = poller
         (self.closed, self.closing) = AsyncStream.makeStream(of: Never.self)
     }
 
     deinit { self.closing.finish() }
 
     /// Connects, and sets the session up as our SQL expects it.
-    static func open(_ configuration: DatabaseConfiguration) async throws(DatabaseError) -> Connection {
-        let connection = Connection(statementTimeout: configuration.statementTimeout)
+    /// - Parameter poller: awaits its socket.
+    static func open(
+        _ configuration: DatabaseConfiguration, poller: SocketPoller = .shared
+    ) async throws(DatabaseError) -> Connection {
+        let connection = Connection(statementTimeout: configuration.statementTimeout, poller: poller)
         try await connection.connect(configuration)
         let timeout = configuration.statementTimeout.components
         try await connection.execute(
@@ -57,7 +69,7 @@ actor Connection {
             case .reading, .writing:
                 let interest: SocketPoller.Interest = progress == .reading ? .readable : .writable
                 let left = deadline - ContinuousClock.now
-                guard await SocketPoller.shared.wait(for: handle.socket, interest, timeout: left) == .ready else {
+                guard await self.poller.wait(for: handle.socket, interest, timeout: left) == .ready else {
                     throw .unavailable("the server did not answer in time")
                 }
                 progress = handle.poll()
@@ -96,23 +108,33 @@ actor Connection {
     func run(_ query: Query) async throws(DatabaseError) -> [Row] {
         await self.takeTurn()
         defer { self.endTurn() }
+        let statement = try await self.statement(query)
+        if self.savepoint == .armed {
+            self.preamble.append("SAVEPOINT mutation")
+            self.savepoint = .set
+        }
+        do {
+            guard !self.preamble.isEmpty else { return try await self.exchange(statement.send).rows }
+            return try await self.sendPreamble(with: [statement]).last?.rows ?? []
+        } catch {
+            self.closeIfOutdated(error)
+            throw error
+        }
+    }
+
+    /// A statement of ours that the server no longer knows, or that a migration changed: begin anew elsewhere.
+    private func closeIfOutdated(_ error: DatabaseError) {
+        if case .query(let state, _) = error, state == "0A000" || state == "26000" { self.close() }
+    }
+
+    private func statement(_ query: Query) async throws(DatabaseError) -> Statement {
         let values = query.parameters.map(\.text)
         // C would read such a text only up to the NUL, and Postgres stores none.
         guard !values.contains(where: { $0?.contains(0) ?? false }) else {
             throw .query(sqlState: "22021", message: "a text with a NUL character")
         }
-        if self.savepoint == .armed {
-            try await self.exchange { $0.send("SAVEPOINT mutation") }
-            self.savepoint = .set
-        }
         let name = try await self.prepare(StatementCache.Key(sql: query.sql, types: query.parameters.map(\.type)))
-        do {
-            return try await self.exchange { $0.sendPrepared(name, values) }.rows
-        } catch {
-            // A statement of ours that the server no longer knows, or that a migration changed: begin anew elsewhere.
-            if case .query(let state, _) = error, state == "0A000" || state == "26000" { self.close() }
-            throw error
-        }
+        return .prepared(name, values)
     }
 
     /// Runs SQL text, several statements too, without parameters, and gives what the server says it did last.
@@ -120,6 +142,7 @@ actor Connection {
     func execute(_ sql: String, timeout: Duration? = nil) async throws(DatabaseError) -> String {
         await self.takeTurn()
         defer { self.endTurn() }
+        if !self.preamble.isEmpty { _ = try await self.sendPreamble(with: []) }
         return try await self.exchange(timeout: timeout) { $0.send(sql) }.command
     }
 
@@ -133,6 +156,30 @@ actor Connection {
         try await self.exchange { $0.sendPrepare(name, key.sql, types: key.types) }
         self.statements.insert(key, name: name)
         return name
+    }
+
+    /// One of several statements that are sent together.
+    private enum Statement {
+        case command(String)
+        case prepared(String, [[UInt8]?])
+
+        func send(_ handle: Handle) -> Bool {
+            switch self {
+            case .command(let sql): handle.sendCommand(sql)
+            case .prepared(let name, let values): handle.sendPrepared(name, values)
+            }
+        }
+    }
+
+    /// Sends what was put off, and these behind it, in one round trip; gives the results of all. What follows one that fails is not run.
+    private func sendPreamble(with statements: [Statement]) async throws(DatabaseError) -> [QueryResult] {
+        let commands = self.preamble
+        self.preamble = []
+        let results = try await self.exchangeTogether(commands.map(Statement.command) + statements)
+        if let place = commands.firstIndex(of: Self.askTransaction) {
+            self.transaction = try results[place].rows.first?.decode("xid")
+        }
+        return results
     }
 
     // MARK: one turn at a time
@@ -155,15 +202,66 @@ actor Connection {
     @discardableResult
     private func exchange(timeout: Duration? = nil, _ send: (Handle) -> Bool) async throws(DatabaseError) -> QueryResult
     {
-        guard let handle = self.handle else { throw .unavailable("the connection is closed") }
+        let handle = try self.openHandle()
         let deadline = ContinuousClock.now + (timeout ?? self.statementTimeout) + .seconds(2)
         do throws(DatabaseError) {
             guard send(handle) else { throw .unavailable(handle.message) }
             try await self.flush(handle, deadline)
             return try await self.collect(handle, deadline)
         } catch {
-            if handle.isBroken || handle.transactionStatus == PQTRANS_ACTIVE || self.handle == nil { self.close() }
+            self.closeIfUnclear(handle)
             throw error
+        }
+    }
+
+    private func exchangeTogether(_ statements: [Statement]) async throws(DatabaseError) -> [QueryResult] {
+        let handle = try self.openHandle()
+        let deadline = ContinuousClock.now + self.statementTimeout + .seconds(2)
+        do throws(DatabaseError) {
+            guard handle.enterPipeline(), statements.allSatisfy({ $0.send(handle) }), handle.sendEnd() else {
+                throw .unavailable(handle.message)
+            }
+            try await self.flush(handle, deadline)
+            let results = try await self.collectAll(handle, deadline)
+            guard handle.exitPipeline(), results.count == statements.count else { throw .unavailable(handle.message) }
+            if let failure = results.lazy.compactMap(\.error).first { throw failure }
+            return results
+        } catch {
+            self.closeIfUnclear(handle)
+            throw error
+        }
+    }
+
+    private func openHandle() throws(DatabaseError) -> Handle {
+        guard let handle = self.handle else { throw .unavailable("the connection is closed") }
+        return handle
+    }
+
+    /// After a failure: nobody can know what comes next on a connection that is in the middle of something.
+    private func closeIfUnclear(_ handle: Handle) {
+        if handle.isBroken || handle.isInPipeline || handle.transactionStatus == PQTRANS_ACTIVE || self.handle == nil {
+            self.close()
+        }
+    }
+
+    /// The results of what was sent together.
+    private func collectAll(_ handle: Handle, _ deadline: ContinuousClock.Instant) async throws(DatabaseError)
+        -> [QueryResult]
+    {
+        var results: [QueryResult] = []
+        while true {
+            while handle.isBusy {
+                try await self.wait(handle, .readable, deadline)
+                guard handle.consume() else { throw .unavailable(handle.message) }
+            }
+            // Nothing stands between the results of two statements.
+            guard let result = handle.nextResult() else {
+                guard !handle.isBroken else { throw .unavailable(handle.message) }
+                continue
+            }
+            if result.isEnd { return results }
+            if handle.isBroken { throw result.error ?? .unavailable(handle.message) }
+            results.append(result)
         }
     }
 
@@ -199,7 +297,7 @@ actor Connection {
     private func wait(
         _ handle: Handle, _ interest: SocketPoller.Interest, _ deadline: ContinuousClock.Instant
     ) async throws(DatabaseError) {
-        let outcome = await SocketPoller.shared.wait(
+        let outcome = await self.poller.wait(
             for: handle.socket, interest, timeout: deadline - ContinuousClock.now)
         guard self.handle != nil else { throw .unavailable("the connection was closed") }
         switch outcome {
@@ -214,16 +312,58 @@ actor Connection {
     }
 }
 
-// MARK: savepoints, for the event writer
+// MARK: transactions of the event writer
 
 extension Connection {
+    /// Begins a transaction with the next statement.
+    func beginWithNext() {
+        self.preamble = [Self.begin, Self.askTransaction]
+        self.transaction = nil
+        self.savepoint = .none
+    }
+
+    /// Runs a last statement and commits, in one round trip; gives its rows, and what the server says it did in the end.
+    /// Without any statement since the beginning, nothing is done.
+    func commit(after query: Query?) async throws(DatabaseError) -> (rows: [Row], command: String) {
+        await self.takeTurn()
+        defer { self.endTurn() }
+        let hasBegun = self.preamble.first != Self.begin
+        guard hasBegun || query != nil else {
+            self.preamble = []
+            return ([], "COMMIT")
+        }
+        // The transaction's number must be known before the COMMIT may get lost. All else that was put off goes without saying.
+        if hasBegun { self.preamble = [] } else { _ = try await self.sendPreamble(with: []) }
+        var statements: [Statement] = []
+        if let query { statements.append(try await self.statement(query)) }
+        do {
+            let results = try await self.exchangeTogether(statements + [.command("COMMIT")])
+            return (query == nil ? [] : results[0].rows, results.last?.command ?? "")
+        } catch {
+            self.closeIfOutdated(error)
+            throw error
+        }
+    }
+
+    /// Gives the transaction up.
+    func rollBack() async throws(DatabaseError) {
+        self.preamble = []
+        self.savepoint = .none
+        if self.isOpen, !self.isIdle { try await self.execute("ROLLBACK") }
+    }
+
     /// The next statement sets a savepoint first, so that a mutation without statements costs none.
     func armSavepoint() { self.savepoint = .armed }
 
-    /// Forgets the savepoint, or goes back to it.
+    /// Forgets the savepoint, with the next statement, or goes back to it.
     func endSavepoint(rollback: Bool) async throws(DatabaseError) {
         let wasSet = self.savepoint == .set
         self.savepoint = .none
-        if wasSet { try await self.execute(rollback ? "ROLLBACK TO mutation; RELEASE mutation" : "RELEASE mutation") }
+        guard wasSet else { return }
+        if rollback {
+            try await self.execute("ROLLBACK TO mutation; RELEASE mutation")
+        } else {
+            self.preamble.append("RELEASE mutation")
+        }
     }
 }

@@ -7,28 +7,18 @@ struct MutationJob: Sendable {
     let finish: @Sendable ((any Error)?) -> Void
 }
 
-/// A batch of mutations in one transaction, up to its COMMIT.
+/// A batch of mutations in one transaction.
 struct EventBatch {
     private(set) var survivors: [MutationJob] = []
     private(set) var events: [Event] = []
-    /// The transaction's number, if it changed anything; `pg_xact_status` knows it after a lost COMMIT.
-    private(set) var transaction: String?
 
-    /// Runs the bodies and writes their events. A body that fails alone is answered; what throws here fails the whole batch.
+    /// Runs the bodies. One that fails alone is answered; what throws here fails the whole batch.
     mutating func stage(
-        _ jobs: [MutationJob], at moment: Timestamp, publisher: ServiceName, partitions: inout LogPartitions,
-        on connection: Connection
+        _ jobs: [MutationJob], at moment: Timestamp, partitions: inout LogPartitions, on connection: Connection
     ) async throws {
-        try await connection.execute("BEGIN")
+        await connection.beginWithNext()
         for job in jobs { try await self.stage(job, isAlone: jobs.count == 1, on: connection) }
-        if self.events.isEmpty {
-            self.transaction = try await connection.run("SELECT pg_current_xact_id_if_assigned()::text AS xid").first?
-                .decode("xid")
-        } else {
-            try await partitions.ensure(LogPartitions.day(of: moment), on: connection)
-            try await self.number(publisher, on: connection)
-            try await self.insert(at: moment, on: connection)
-        }
+        if !self.events.isEmpty { try await partitions.ensure(LogPartitions.day(of: moment), on: connection) }
     }
 
     private mutating func stage(_ job: MutationJob, isAlone: Bool, on connection: Connection) async throws {
@@ -51,30 +41,30 @@ struct EventBatch {
         if !isAlone { try await connection.endSavepoint(rollback: false) }
     }
 
-    /// Takes a block of `seq` and gives each event its own.
-    private mutating func number(_ publisher: ServiceName, on connection: Connection) async throws(DatabaseError) {
-        let count = self.events.count
-        let rows = try await connection.run(
-            "UPDATE event_head SET seq = seq + \(count) RETURNING epoch, seq, pg_current_xact_id()::text AS xid")
-        guard let row = rows.first else { throw .decoding("event_head is empty") }
-        let last = try Position(row)
-        self.transaction = try row.decode("xid")
-        for index in self.events.indices {
-            self.events[index].publisher = publisher
-            self.events[index].position = Position(epoch: last.epoch, seq: last.seq - UInt64(count - 1 - index))
-        }
+    /// Takes a block of `seq` and writes the events with it into the log; `nil` if there are none. It answers the last one's position.
+    func insertion(at moment: Timestamp) -> Query? {
+        guard !self.events.isEmpty else { return nil }
+        return """
+            WITH head AS (UPDATE event_head SET seq = seq + \(self.events.count) RETURNING epoch, seq),
+            logged AS (
+                INSERT INTO event_log (seq, id, type, tenant, room, time, logged, data)
+                SELECT head.seq - \(self.events.count) + e.place, e.id, e.type, e.tenant, e.room,
+                    timestamptz 'epoch' + e.time * interval '1 millisecond', \(moment), e.data
+                FROM head, unnest(
+                    \(self.events.map(\.id.text)), \(self.events.map(\.type.name)), \(self.events.map(\.tenant)),
+                    \(self.events.map(\.room)), \(self.events.map(\.time.milliseconds)),
+                    \(self.events.map { String(decoding: $0.data, as: UTF8.self) })
+                ) WITH ORDINALITY AS e(id, type, tenant, room, time, data, place))
+            SELECT epoch, seq FROM head
+            """
     }
 
-    private func insert(at moment: Timestamp, on connection: Connection) async throws(DatabaseError) {
-        _ = try await connection.run(
-            """
-            INSERT INTO event_log (seq, id, type, tenant, room, time, logged, data)
-            SELECT e.seq, e.id, e.type, e.tenant, e.room, timestamptz 'epoch' + e.time * interval '1 millisecond', \(moment), e.data
-            FROM unnest(
-                \(self.events.map { Int64(bitPattern: $0.position?.seq ?? 0) }), \(self.events.map(\.id.text)),
-                \(self.events.map(\.type.name)), \(self.events.map(\.tenant)), \(self.events.map(\.room)),
-                \(self.events.map(\.time.milliseconds)), \(self.events.map { String(decoding: $0.data, as: UTF8.self) })
-            ) AS e(seq, id, type, tenant, room, time, data)
-            """)
+    /// Gives each event its place in the log, the last one `last`.
+    mutating func number(upTo last: Position, _ publisher: ServiceName) {
+        for index in self.events.indices {
+            self.events[index].publisher = publisher
+            self.events[index].position = Position(
+                epoch: last.epoch, seq: last.seq - UInt64(self.events.count - 1 - index))
+        }
     }
 }

@@ -3,6 +3,7 @@ public import Logging
 internal import Metrics
 internal import NIOConcurrencyHelpers
 public import ServiceLifecycle
+internal import Threads
 
 /// The one writer of a service's durable state: changes and their events go through it, batched into transactions.
 ///
@@ -38,6 +39,9 @@ public final class EventWriter: Service, Sendable {
     private let eventCounter = Counter(label: "event_writer_events_total")
     private let commitTimer = Timer(label: "event_writer_commit_seconds")
 
+    /// The writer works on the thread that awaits its socket: of a transaction's time most is waiting, and every other thread that has to
+    /// be woken in it makes it longer.
+    private static let poller = SocketPoller()
     private static let queueMax = 10_000
     private static let batchMax = 100
     private static let resolveMax = Duration.seconds(5)
@@ -120,7 +124,7 @@ public final class EventWriter: Service, Sendable {
     /// Connects, waits for the lock, writes; begins again when the connection is lost. A graceful shutdown writes what is queued.
     public func run() async throws {
         await withGracefulShutdownHandler {
-            await self.serve()
+            await withTaskExecutorPreference(Self.poller) { await self.serve() }
         } onGracefulShutdown: {
             self.state.withLockedValue { state -> Pending<Void>? in
                 state.isStopping = true
@@ -134,7 +138,7 @@ public final class EventWriter: Service, Sendable {
         var backoff = Backoff()
         while !self.mustEnd {
             do throws(DatabaseError) {
-                let connection = try await Connection.open(self.database.configuration)
+                let connection = try await Connection.open(self.database.configuration, poller: Self.poller)
                 if try await self.prepare(connection) {
                     backoff.reset()
                     self.enter(.active)
@@ -171,7 +175,7 @@ public final class EventWriter: Service, Sendable {
     }
 
     /// Waits a while, but not if `isOver` already holds; a new mutation and a shutdown end it early.
-    private func rest(_ time: Duration, unless isOver: (State) -> Bool) async {
+    private func rest(_ time: Duration? = nil, unless isOver: (State) -> Bool) async {
         let rest = Pending<Void>()
         let isOver = self.state.withLockedValue { state -> Bool in
             state.resting = rest
@@ -179,11 +183,21 @@ public final class EventWriter: Service, Sendable {
         }
         if isOver { return }
         await withTaskCancellationHandler {
-            async let _: Void = rest.give((), after: time)
-            await rest.value()
+            if let time {
+                async let _: Void = rest.give((), after: time)
+                await rest.value()
+            } else {
+                await rest.value()
+            }
         } onCancel: {
             rest.give(())
         }
+    }
+
+    /// Ends rests, once a second, until it is cancelled. A timer for each rest would fire for each write.
+    private func tick() async {
+        // `try?`: a cancelled sleep ends the loop.
+        while (try? await Task.sleep(for: .seconds(1))) != nil { self.state.withLockedValue { $0.resting }?.give(()) }
     }
 
     /// Waits for the migrations and for the lock, then reads the head. `false`: we are to end.
@@ -217,6 +231,8 @@ public final class EventWriter: Service, Sendable {
     private func work(_ connection: Connection) async {
         var partitions = LogPartitions()
         var nextDuty = ContinuousClock.now
+        // Something is written, or once a second the connection is looked at.
+        async let _: Void = self.tick()
         while !self.mustEnd, await connection.check() {
             if ContinuousClock.now >= nextDuty {
                 await self.maintain(&partitions, connection)
@@ -224,7 +240,7 @@ public final class EventWriter: Service, Sendable {
             }
             let jobs = self.takeBatch()
             if jobs.isEmpty {
-                await self.rest(.seconds(1)) { $0.isStopping || !$0.queue.isEmpty }
+                await self.rest { $0.isStopping || !$0.queue.isEmpty }
             } else {
                 await self.write(jobs, &partitions, connection)
             }
@@ -256,14 +272,15 @@ public final class EventWriter: Service, Sendable {
 
     private func write(_ jobs: [MutationJob], _ partitions: inout LogPartitions, _ connection: Connection) async {
         let start = ContinuousClock.now
+        let moment = Timestamp.now
         var batch = EventBatch()
         do {
-            try await batch.stage(jobs, at: .now, publisher: self.publisher, partitions: &partitions, on: connection)
-            try await self.commit(batch, on: connection)
+            try await batch.stage(jobs, at: moment, partitions: &partitions, on: connection)
+            try await self.commit(&batch, at: moment, on: connection)
         } catch {
             partitions.forget()
             // `try?`: a connection on which even this fails is closed, and the server rolls back.
-            if await connection.isOpen, await !connection.isIdle { _ = try? await connection.execute("ROLLBACK") }
+            _ = try? await connection.rollBack()
             for job in jobs { job.finish(error) }
             return
         }
@@ -276,17 +293,28 @@ public final class EventWriter: Service, Sendable {
         for job in batch.survivors { job.finish(nil) }
     }
 
-    private func commit(_ batch: EventBatch, on connection: Connection) async throws(DatabaseError) {
+    private func commit(
+        _ batch: inout EventBatch, at moment: Timestamp, on connection: Connection
+    ) async throws(DatabaseError) {
         do throws(DatabaseError) {
-            guard try await connection.execute("COMMIT") == "COMMIT" else {
+            let (rows, command) = try await connection.commit(after: batch.insertion(at: moment))
+            guard command == "COMMIT" else {
                 throw .query(sqlState: "25P02", message: "a failed statement was ignored")
             }
+            guard !batch.events.isEmpty else { return }
+            guard let row = rows.first else { throw .decoding("event_head is empty") }
+            batch.number(upTo: try Position(row), self.publisher)
         } catch {
             // A refusal on a connection that lives is a rollback; only a lost one leaves a question.
             if await connection.isOpen { throw error }
-            guard let transaction = batch.transaction else { return }
+            guard let transaction = await connection.transaction else { throw error }
             switch await self.hasCommitted(transaction) {
-            case true?: self.logger.notice("A transaction whose COMMIT was lost had committed")
+            case true?:
+                self.logger.notice("A transaction whose COMMIT was lost had committed")
+                // Nobody else has written since: we hold the lock.
+                guard var last = self.head else { throw .outcomeUnknown("the end of the log is not known") }
+                last.seq += UInt64(batch.events.count)
+                batch.number(upTo: last, self.publisher)
             case false?: throw .unavailable("the connection was lost before the commit")
             case nil: throw .outcomeUnknown("the connection was lost during the commit")
             }

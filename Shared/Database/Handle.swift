@@ -63,6 +63,20 @@ final class Handle {
 
     func send(_ sql: String) -> Bool { PQsendQuery(self.pointer, sql) == 1 }
 
+    /// Begins to send statements together; their results come one after the other, up to one that is the end.
+    func enterPipeline() -> Bool { PQenterPipelineMode(self.pointer) == 1 }
+
+    /// Ends what is sent together.
+    func sendEnd() -> Bool { PQpipelineSync(self.pointer) == 1 }
+
+    var isInPipeline: Bool { PQpipelineStatus(self.pointer) != PQ_PIPELINE_OFF }
+
+    /// Only when all results were read.
+    func exitPipeline() -> Bool { PQexitPipelineMode(self.pointer) == 1 }
+
+    /// As one of several that are sent together.
+    func sendCommand(_ sql: String) -> Bool { PQsendQueryParams(self.pointer, sql, 0, nil, nil, nil, nil, 0) == 1 }
+
     func sendPrepare(_ name: String, _ sql: String, types: [UInt32]) -> Bool {
         PQsendPrepare(self.pointer, name, sql, Int32(types.count), types) == 1
     }

@@ -6,6 +6,8 @@ struct QueryResult: Sendable {
     /// What the server says it did: `COMMIT`, `INSERT 0 1`, …
     var command = ""
     var error: DatabaseError?
+    /// Not a statement's result, but the end of what was sent together.
+    var isEnd = false
 
     // libpq's field codes are character macros, which Swift does not import.
     private static let sqlState = Int32(UInt8(ascii: "C"))
@@ -17,6 +19,9 @@ struct QueryResult: Sendable {
         case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY:
             self.command = PQcmdStatus(result).map { String(cString: $0) } ?? ""
             self.rows = Self.rows(of: result)
+        case PGRES_PIPELINE_SYNC: self.isEnd = true
+        // It was not run, for an earlier one failed.
+        case PGRES_PIPELINE_ABORTED: break
         case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
             self.error = .query(sqlState: "0A000", message: "COPY is not supported here")
         default:

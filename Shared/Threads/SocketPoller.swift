@@ -4,6 +4,9 @@ import NIOConcurrencyHelpers
 
 /// Lets tasks await a descriptor: one thread, one epoll set, one-shot registrations.
 ///
+/// Tasks that prefer it as their executor run on its thread: what they wait for is then answered there, without another thread's
+/// being woken in between. They must not block it.
+///
 /// One wait per descriptor at a time. A wait ends when the descriptor is ready (an error or a hang-up counts: the next call on
 /// it says what is wrong), when its deadline passes, or when its task is cancelled.
 public final class SocketPoller: Sendable {
@@ -24,10 +27,14 @@ public final class SocketPoller: Sendable {
         /// Waits that have an id but are not registered yet; `true`: cancelled meanwhile.
         var starting: [UInt64: Bool] = [:]
         var nextID: UInt64 = 0
+        var jobs: [UnownedJob] = []
     }
 
     private let state = NIOLockedValueBox(State())
     private let epoll: Int32
+    /// Raised when a job comes from another thread.
+    private let wake = WakeSignal()
+    private let thread = NIOLockedValueBox<pthread_t?>(nil)
 
     /// How late a deadline may be noticed.
     private static let tick: Int32 = 250
@@ -36,6 +43,10 @@ public final class SocketPoller: Sendable {
         let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         precondition(epoll >= 0, "epoll_create1 failed: \(errno)")
         self.epoll = epoll
+        var event = epoll_event()
+        event.events = EPOLLIN.rawValue
+        event.data.fd = self.wake.descriptor
+        epoll_ctl(epoll, EPOLL_CTL_ADD, self.wake.descriptor, &event)
         _ = WorkerThread(name: "socket-poller") { [self] in self.serve() }
     }
 
@@ -98,11 +109,16 @@ public final class SocketPoller: Sendable {
     }
 
     private func serve() {
+        self.thread.withLockedValue { $0 = pthread_self() }
         var events = [epoll_event](repeating: epoll_event(), count: 256)
         var nextSweep = ContinuousClock.now
         while true {
             let count = epoll_wait(self.epoll, &events, 256, Self.tick)
-            for index in 0..<max(0, Int(count)) { self.finish(events[index].data.fd, .ready) }
+            for index in 0..<max(0, Int(count)) {
+                let descriptor = events[index].data.fd
+                if descriptor == self.wake.descriptor { self.wake.clear() } else { self.finish(descriptor, .ready) }
+            }
+            self.runJobs()
             let now = ContinuousClock.now
             if now >= nextSweep {
                 nextSweep = now + .milliseconds(Int(Self.tick))
@@ -117,5 +133,29 @@ public final class SocketPoller: Sendable {
             return descriptors.compactMap { state.waits.removeValue(forKey: $0) }
         }
         for wait in late { wait.continuation.resume(returning: .timedOut) }
+    }
+}
+
+extension SocketPoller: TaskExecutor {
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let isFirst = self.state.withLockedValue { state in
+            state.jobs.append(job)
+            return state.jobs.count == 1
+        }
+        // The thread itself looks for jobs before it waits.
+        let isOwn = self.thread.withLockedValue { $0.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
+        if isFirst, !isOwn { self.wake.raise() }
+    }
+
+    fileprivate func runJobs() {
+        while true {
+            let jobs = self.state.withLockedValue { state in
+                defer { state.jobs = [] }
+                return state.jobs
+            }
+            guard !jobs.isEmpty else { return }
+            for job in jobs { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        }
     }
 }

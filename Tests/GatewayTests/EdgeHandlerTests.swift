@@ -60,7 +60,8 @@ import WebSockets
             descriptor: socket.descriptor, key: head.headers["sec-websocket-key"] ?? "", messageBytesMax: 65536)
         let place = try #require(DialectRegistry.all.firstIndex { $0.profile.name == name })
         let request = UpgradeRequest(path: "/", query: [(name: "token", value: "xp_key")])
-        let arrival = Arrival(upgrade: upgrade, dialect: place, request: request, principal: principal, introduction: nil)
+        let arrival = Arrival(
+            upgrade: upgrade, dialect: place, request: request, principal: principal, introduction: nil)
         #expect(loop.post(.adopt(arrival)))
         return (try await client, upgrade.id)
     }

@@ -11,6 +11,8 @@ struct PacedPublisher {
 
     /// How many events at most are given to `publish` together.
     var batchMax = 1000
+    /// If not, an event is due as soon as the one before was published.
+    var isPaced = true
 
     /// Says that it is ready, and carries out each line of input until there are no more.
     /// - Parameter publish: publishes what is due now. What it returns is added to the answer as ` name=value`.
@@ -37,13 +39,13 @@ struct PacedPublisher {
         var lagMax: Int64 = 0
         var done = 0
         while done < count {
-            let next = start + Int64(Double(done) * interval)
+            let next = self.isPaced ? start + Int64(Double(done) * interval) : Self.now
             Self.sleep(until: next)
             let now = Self.now
             lagMax = max(lagMax, now - next)
             var due: [Due] = []
             while done < count, due.count < self.batchMax {
-                let at = start + Int64(Double(done) * interval)
+                let at = self.isPaced ? start + Int64(Double(done) * interval) : now
                 guard at <= now else { break }
                 due.append(Due(number: first + done, at: at))
                 done += 1

@@ -19,6 +19,9 @@ struct SourcesCommand: AsyncParsableCommand {
     @Option(help: "A credential with obs:sources.")
     var token: String
 
+    @Flag(help: "Each as soon as the last was answered, not when it is due.")
+    var backToBack = false
+
     private struct Times {
         var sent: [Int: Int64] = [:]
         var answers: [Double] = []
@@ -42,8 +45,9 @@ struct SourcesCommand: AsyncParsableCommand {
         }
         try await TestSupport.with(subscriber) {
             while !subscriber.state(of: .obsBridge).isHeard { try await Task.sleep(for: .milliseconds(10)) }
-            try await PacedPublisher(batchMax: 1).run { due in
-                for due in due { try await self.create(due, times) }
+            let connection = try RESTConnection(port: self.port, path: "/api/sources", token: self.token)
+            try await PacedPublisher(batchMax: 1, isPaced: !self.backToBack).run { due in
+                for due in due { try self.create(due, connection, times) }
             } summary: {
                 let (answers, events) = times.withLockedValue { times in
                     defer { times = Times() }
@@ -56,18 +60,17 @@ struct SourcesCommand: AsyncParsableCommand {
         }
     }
 
-    private func create(_ due: PacedPublisher.Due, _ times: NIOLockedValueBox<Times>) async throws {
+    private func create(
+        _ due: PacedPublisher.Due, _ connection: RESTConnection, _ times: NIOLockedValueBox<Times>
+    ) throws {
         let body: JSON = [
             "name": .string("bench \(due.at) number \(due.number)"), "url": "https://example.com", "width": 800,
             "height": 600,
         ]
         let sent = PacedPublisher.now
         times.withLockedValue { $0.sent[due.number] = sent }
-        let answer = try await HTTPClient.request(
-            "POST", port: self.port, path: "/api/sources",
-            headers: [("Content-Type", "application/json"), ("Authorization", "Bearer \(self.token)")],
-            body: body.bytes)
-        guard answer.status == 201 else { throw ValidationError("obs-bridge answers \(answer.status)") }
+        let status = try connection.post(body.bytes)
+        guard status == 201 else { throw ValidationError("obs-bridge answers \(status)") }
         times.withLockedValue { $0.answers.append(Double(PacedPublisher.now - sent) / 1e6) }
     }
 
