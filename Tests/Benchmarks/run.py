@@ -34,6 +34,7 @@ class Bench:
 
     def __init__(self, given, folder):
         self.is_quick, self.rounds, self.folder = given.quick, given.rounds or (1 if given.quick else 3), folder
+        self.drain = 3 if given.quick else 6
         self.programs, self.database, self.out = given.programs, given.database, given.out
         self.suite = Suite(given.base, given.home, given.programs, folder)
         self.generator = Generator(given.programs)
