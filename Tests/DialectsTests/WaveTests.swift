@@ -12,7 +12,7 @@ import Testing
         UpgradeRequest(path: "/v1/streams", headers: ["x-api-key": "wave_live_x"]),
     ])
     func `the connection opens, then the key is verified`(request: UpgradeRequest) {
-        #expect(self.dialect.admit(request) == .open(nil))
+        #expect(self.dialect.admit(request) == .introduce(Credential("wave_live_x")))
         var session = self.dialect.makeSession(request, principal: nil)
         let actions = session.opened(at: .noon)
         #expect(actions == [.verify(Credential("wave_live_x"))])

@@ -23,6 +23,24 @@ import Testing
 }
 
 @Suite struct PrincipalTests {
+    @Test func `a copy that is changed leaves the other as it was, and equals it again when it is changed back`() throws
+    {
+        let one = Principal(
+            subject: "u", name: "n", tenant: "t", scopes: [.radioRead], stations: ["s"], credential: .jwt,
+            credentialID: "1")
+        var other = one
+        other.credentialID = "2"
+        #expect(one.credentialID == "1")
+        #expect(one != other)
+        #expect(Set([one, other]).count == 2)
+        other.credentialID = "1"
+        #expect(one == other)
+        #expect(one.hashValue == other.hashValue)
+        other.stations = nil
+        #expect(one != other)
+        #expect(try JSON.decode(Principal.self, from: JSON.encode(one)) == one)
+    }
+
     @Test(
         arguments: [
             ("radio.now_playing", "s1", "radio:read", nil, true),

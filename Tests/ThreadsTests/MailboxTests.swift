@@ -37,6 +37,32 @@ import Threads
         #expect(self.wakes.withLockedValue { $0 } == 2)
     }
 
+    @Test func `a part is taken by weight, in order, and the rest stays`() {
+        let mailbox = Mailbox<Int>(capacity: 20, weigh: { $0 }) {}
+        for number in [3, 4, 5, 6] { #expect(mailbox.post(number)) }
+        #expect(mailbox.weight == 18)
+        // It is not full yet, so one more is taken, whatever it weighs.
+        #expect(mailbox.post(7))
+        #expect(!mailbox.post(1))
+        #expect(mailbox.drain(upTo: 7) == [3, 4])
+        #expect(mailbox.weight == 18)
+        // One that weighs more than that alone is taken, too.
+        #expect(mailbox.drain(upTo: 2) == [5])
+        #expect(mailbox.drain(upTo: 100) == [6, 7])
+        #expect(mailbox.weight == 0)
+    }
+
+    @Test func `answers that are posted together wake the owner once and are taken though it is full`() {
+        let mailbox = self.mailbox(capacity: 2)
+        #expect(mailbox.postAnswers([1, 2, 3]))
+        #expect(mailbox.postAnswers([]))
+        #expect(mailbox.postAnswers([4]))
+        #expect(self.wakes.withLockedValue { $0 } == 1)
+        #expect(mailbox.drain() == [1, 2, 3, 4])
+        mailbox.close()
+        #expect(!mailbox.postAnswers([5]))
+    }
+
     @Test func `a closed mailbox refuses, wakes, and keeps what it had`() {
         let mailbox = self.mailbox(capacity: 10)
         mailbox.post(1)

@@ -42,6 +42,39 @@ private struct Pair: Sendable {
         #expect(await self.poller.wait(for: pair.near, .either, timeout: .seconds(10)) == .ready)
     }
 
+    @Test func `tasks that prefer it run on its thread, before and after what they wait for`() async {
+        let pair = Pair()
+        defer { pair.close() }
+        let threads = await withTaskExecutorPreference(self.poller) {
+            var threads = [Self.currentThread()]
+            pair.send()
+            #expect(await self.poller.wait(for: pair.near, .readable, timeout: .seconds(10)) == .ready)
+            threads.append(Self.currentThread())
+            await Task.yield()
+            threads.append(Self.currentThread())
+            return threads
+        }
+        #expect(Set(threads).count == 1)
+        #expect(threads[0] != Self.currentThread())
+    }
+
+    @Test func `many tasks that prefer it all come to their end`() async {
+        let sum = await withTaskExecutorPreference(self.poller) {
+            await withTaskGroup(of: Int.self) { group in
+                for number in 1...1000 {
+                    group.addTask {
+                        await Task.yield()
+                        return number
+                    }
+                }
+                return await group.reduce(0, +)
+            }
+        }
+        #expect(sum == 500_500)
+    }
+
+    private static func currentThread() -> UInt { UInt(pthread_self()) }
+
     @Test func `a wait ends when the descriptor becomes ready`() async {
         let pair = Pair()
         defer { pair.close() }

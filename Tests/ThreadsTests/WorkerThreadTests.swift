@@ -25,6 +25,20 @@ import Threads
         await thread.join()
     }
 
+    @Test func `a thread that is not to interrupt others is scheduled so`() async {
+        let policies = NIOLockedValueBox<[Int32]>([])
+        for interrupts in [true, false] {
+            let thread = WorkerThread(name: "policy", interrupts: interrupts) {
+                var (policy, parameters): (Int32, sched_param) = (-1, sched_param())
+                pthread_getschedparam(pthread_self(), &policy, &parameters)
+                policies.withLockedValue { [policy] in $0.append(policy) }
+            }
+            await thread.join()
+        }
+        // SCHED_BATCH is 3 (sched(7)).
+        #expect(policies.withLockedValue { $0 } == [SCHED_OTHER, 3])
+    }
+
     @Test func `a thread runs though nobody holds it`() async {
         let signal = WakeSignal()
         do { _ = WorkerThread(name: "orphan") { signal.raise() } }

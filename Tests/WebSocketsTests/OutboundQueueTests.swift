@@ -126,10 +126,27 @@ import Testing
     @Test func `a frame that is bigger than a piece is taken alone and whole`() {
         var log = FrameLog()
         var queue = OutboundQueue()
-        for count in [3, 100_000, 3] { queue.append(log.append(.text, [UInt8](repeating: 1, count: count))) }
+        for count in [3, 200_000, 3] { queue.append(log.append(.text, [UInt8](repeating: 1, count: count))) }
         var counts: [Int] = []
         while let count = queue.take(max: 4096, scratch: self.scratch, \.count) { counts.append(count) }
-        #expect(counts == [5, 100_010, 5])
+        #expect(counts == [5, 200_010, 5])
+        self.scratch.deallocate()
+    }
+
+    @Test func `ranges are joined that lie one behind the other, up to a bound`() throws {
+        var log = FrameLog()
+        let ranges = [3, 4, 100_000, 100_000].map { log.append(.text, [UInt8](repeating: 1, count: $0)) }
+        let joined = try #require(ranges[0].joined(with: ranges[1]))
+        #expect(joined.count == 5 + 6)
+        #expect(joined.frames == 2)
+        #expect(ranges[0].joined(with: ranges[2]) == nil)
+        #expect(ranges[1].joined(with: ranges[0]) == nil)
+        #expect(ranges[2].joined(with: ranges[3]) == nil)
+        var queue = OutboundQueue()
+        queue.append(joined)
+        #expect(queue.frames == 2)
+        #expect(queue.take(max: 4096, scratch: self.scratch, \.count) == 11)
+        #expect(queue.isEmpty && queue.frames == 0 && queue.bytes == 0)
         self.scratch.deallocate()
     }
 
