@@ -53,7 +53,7 @@ def storm(bench):
 
 def idle(bench):
     """(f): 10,000 subscribed connections on which nothing happens but heartbeats, beside the floor that only sends PINGs."""
-    seconds = 10 if bench.is_quick else 2 * HEARTBEAT_SECONDS
+    seconds = 5 if bench.is_quick else 2 * HEARTBEAT_SECONDS
     rows, memory, cpu = [], [], {"ours": [], "floor": []}
     for turn in range(1 if bench.is_quick else min(2, bench.rounds)):
         bench.say(f"f: round {turn + 1}, Crosspoint")

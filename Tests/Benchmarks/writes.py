@@ -13,6 +13,8 @@ CHAT_RATES = (100, 300, 1000)
 
 def fsyncs(bench):
     """What a write that reaches the disk costs here, in microseconds, as Postgres measures it."""
+    if bench.is_quick:
+        return "pg_test_fsync takes its time, and is left out."
     program = next(iter(sorted(bench.postgres.glob("*/bin/pg_test_fsync"))), None)
     if program is None:
         return "pg_test_fsync is not there."
