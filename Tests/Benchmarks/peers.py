@@ -10,17 +10,14 @@
 
 import os
 import pathlib
-import random
 import resource
 import socket
 import subprocess
 import time
 
-PACKAGES = ("libnginx-mod-nchan", "nginx", "mosquitto", "nats-server", "libwebsockets-evlib-uv")
+from suite import free_ports
 
 HOST = "127.0.0.1"
-FIRST_PORT, LAST_PORT = 10000, 32767
-"""Below the ports that Linux gives to outgoing connections: clients by the thousand would take a free one."""
 
 PATIENCE = 15
 """Seconds that a server may take to start, or to end."""
@@ -28,23 +25,6 @@ PATIENCE = 15
 
 class DidNotStart(Exception):
     """What the server said instead of listening."""
-
-
-def free_ports(count):
-    """Ports that nobody listens at, all different."""
-    held = []
-    try:
-        while len(held) < count:
-            candidate = socket.socket()
-            held.append(candidate)
-            try:
-                candidate.bind((HOST, random.randint(FIRST_PORT, LAST_PORT)))
-            except OSError:
-                held.pop().close()
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
 
 
 def serves(port):
@@ -153,7 +133,7 @@ class Nchan:
         """Serves /subscribe and /publish."""
         folder = pathlib.Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        port, = free_ports(1)
+        port = free_ports(1)
         configuration = folder / "nginx.conf"
         configuration.write_text(self.configuration(folder, port))
         command = ["/usr/sbin/nginx", "-e", "stderr", "-p", folder, "-c", configuration]
@@ -229,7 +209,8 @@ class Mosquitto:
         """One listener for subscribers, one for the publisher."""
         folder = pathlib.Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        web, plain = free_ports(2)
+        web = free_ports(2)
+        plain = web + 1
         configuration = folder / "mosquitto.conf"
         configuration.write_text(self.configuration(web, plain))
         command = ["/usr/sbin/mosquitto", "-c", configuration]
@@ -287,7 +268,8 @@ class Nats:
         """One port for subscribers, one for the publisher."""
         folder = pathlib.Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        web, plain = free_ports(2)
+        web = free_ports(2)
+        plain = web + 1
         configuration = folder / "nats.conf"
         configuration.write_text(self.configuration(web, plain))
         command = ["/usr/sbin/nats-server", "-c", configuration]
@@ -335,7 +317,7 @@ class Floor:
 
     def start(self, folder, cpu, bus, message_bytes=512, answer=None, ping=None):
         """Connects to `bus`; pads every message to `message_bytes`."""
-        port, = free_ports(1)
+        port = free_ports(1)
         command = [self.binary, "--port", port, "--bus", bus, "--bytes", message_bytes]
         command += ["--answer", answer] if answer is not None else []
         command += ["--ping", ping] if ping is not None else []
@@ -358,7 +340,7 @@ class BareLibwebsockets:
 
     def start(self, folder, cpu, answer=None):
         """For connect rates."""
-        port, = free_ports(1)
+        port = free_ports(1)
         command = [self.binary, "--port", port] + (["--answer", answer] if answer is not None else [])
         return Server(command, cpu, [port], lambda message_bytes: url(port) + ["--send", "subscribe"])
 
