@@ -97,6 +97,7 @@ let package = Package(
                 configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird, lifecycle,
                 product("UnixSignals", "swift-service-lifecycle"), locks, logging, metrics, nio,
             ]),
+        library("Downloads", [locks]),
         library("Dialects", ["Events"]),
         library("Bus", ["CZeroMQ", "Events", "Threads", configuration, lifecycle, locks, logging, metrics]),
         library("WebSockets", ["CLibwebsockets", "Threads", locks, logging]),
@@ -125,9 +126,9 @@ let package = Package(
             exclude: ["README.md"],
             resources: [.embedInCode("openapi.yaml")],
             swiftSettings: strict),
-        domainService("Auth", ["Threads", crypto, cryptoExtras, jwt, locks, metrics]),
-        domainService("OBSBridge"),
-        domainService("StreamMetrics", [locks]),
+        domainService("Auth", ["Downloads", "Threads", crypto, cryptoExtras, jwt, locks, metrics]),
+        domainService("OBSBridge", ["Downloads", "Threads", "WebSockets", crypto, locks, metrics]),
+        domainService("StreamMetrics", ["Downloads", crypto, locks, metrics]),
         domainService("RadioPlayout"),
         domainService("CameraEvents"),
         domainService("PerformanceMonitor"),
@@ -136,7 +137,7 @@ let package = Package(
             name: "TestSupport",
             dependencies: [
                 "Database", "Events", nio, product("NIOHTTP1", "swift-nio"), product("NIOPosix", "swift-nio"),
-                product("NIOWebSocket", "swift-nio"), lifecycle, locks, logging,
+                product("NIOWebSocket", "swift-nio"), crypto, lifecycle, locks, logging,
             ] + tls,
             path: "Shared/TestSupport", swiftSettings: strict),
         .executableTarget(
@@ -152,7 +153,12 @@ let package = Package(
         tests("Threads", ["Threads"]),
         tests("Dialects", ["Dialects", "Events"], resources: [.copy("Fixtures")]),
         tests("Bus", ["Bus", "Events", "TestSupport", "Threads", lifecycle, locks, logging]),
-        tests("WebSockets", ["WebSockets", "Threads", "TestSupport", logging]),
+        tests(
+            "WebSockets",
+            [
+                "WebSockets", "Threads", "TestSupport", locks, logging, nio, nioPosix,
+                product("NIOHTTP1", "swift-nio"), product("NIOWebSocket", "swift-nio"),
+            ] + tls),
         tests("Database", ["Database", "Events", "TestSupport", logging]),
         tests(
             "ServiceKit",
@@ -173,6 +179,7 @@ let package = Package(
                 configuration, crypto, jwt, locks, logging, nio, nioPosix,
             ] + tls),
         tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
+        tests("OBSBridge", ["OBSBridge", "Events", "ServiceKit", configuration, crypto, httpTypes]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
         tests("CameraEvents", ["CameraEvents", "Database", "Events", "ServiceKit", httpTypes]),
@@ -192,7 +199,8 @@ let package = Package(
             ] + tls, exclude: ["Clients", "Hostile/Tables"]),
         tests(
             "StreamMetrics",
-            ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging]),
+            ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging],
+            resources: [.copy("Callbacks")]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17

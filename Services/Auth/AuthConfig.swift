@@ -34,14 +34,7 @@ struct AuthConfig {
             throw ConfigurationError(key: "auth.signing.rotationDays", problem: "must be from 0 to 3650")
         }
         self.signingKeyAge = days == 0 ? nil : .seconds(days * 86_400)
-        guard let path = config.string(forKey: "auth.secrets.key.file") else {
-            throw ConfigurationError(
-                key: "auth.secrets.key.file", problem: "must name a file with 64 hexadecimal digits")
-        }
-        guard let bytes = Hex.decode(try Self.read(path, key: "auth.secrets.key.file")), bytes.count == 32 else {
-            throw ConfigurationError(key: "auth.secrets.key.file", problem: "must hold 64 hexadecimal digits")
-        }
-        self.secretsKey = SymmetricKey(data: bytes)
+        self.secretsKey = SymmetricKey(data: try config.sealingKey(forKey: "auth.secrets.key.file"))
         self.ownerAccount = try OwnerAccount(config)
         var cost = PasswordHash.Cost.standard
         cost.ln = config.int(forKey: "auth.password.cost", default: cost.ln)
@@ -91,20 +84,5 @@ struct OwnerKey {
     init(_ key: String) {
         self.hash = Secret.hash(key)
         self.shownPrefix = Secret.shownPrefix(of: key)
-    }
-}
-
-/// Hexadecimal digits, two a byte.
-enum Hex {
-    static func encode(_ bytes: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef")
-        return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
-    }
-
-    static func decode(_ text: String) -> [UInt8]? {
-        guard text.utf8.count.isMultiple(of: 2) else { return nil }
-        let nibbles = text.compactMap(\.hexDigitValue)
-        guard nibbles.count == text.count else { return nil }
-        return stride(from: 0, to: nibbles.count, by: 2).map { UInt8(nibbles[$0] << 4 | nibbles[$0 + 1]) }
     }
 }

@@ -100,7 +100,8 @@ struct Doorman: Sendable {
     /// Says who owns a path that is not the gateway's (docs/dialects/README.md §2).
     private static func notFound(_ path: String) -> HTTPRefusal {
         let owners: [(prefix: String, service: String)] = [
-            ("/api/v1/streams", "stream-metrics"), ("/v1/streams", "stream-metrics"), ("/kappa/v2", "stream-metrics"),
+            ("/api/v1/streams", "stream-metrics"), ("/v1/streams", "stream-metrics"),
+            ("/v1/recordings", "stream-metrics"), ("/v1/media", "stream-metrics"), ("/kappa/v2", "stream-metrics"),
             ("/api/v1/auth", "auth"), ("/v1/auth", "auth"), ("/v1/tokens", "auth"), ("/v1/tickets", "auth"),
             ("/oauth2", "auth"), ("/v1/oauth2", "auth"),
             ("/.well-known", "auth"),

@@ -50,6 +50,8 @@ struct SubscriptionIndex<Listener: AnyObject & Identifiable> {
 final class Grant {
     let principal: Principal
     private let allowed: [Bool]
+    /// Whether what it may see depends on the room's name.
+    private let hasNamedScopes: Bool
 
     /// What scopes allow, of the kinds of events in the catalogue's order: many principals have the same.
     private struct Rights: Hashable {
@@ -63,6 +65,7 @@ final class Grant {
 
     init(_ principal: Principal) {
         self.principal = principal
+        self.hasNamedScopes = principal.scopes.hasNamed
         let rights = Rights(scopes: principal.scopes, isAnonymous: principal.credential == .anonymous)
         self.allowed = Self.known.withLockedValue { known in
             if let allowed = known[rights] { return allowed }
@@ -81,7 +84,10 @@ final class Grant {
     /// The tenant is right already: it is part of the key.
     func allows(_ entry: CatalogueEntry, room: String) -> Bool {
         guard self.allowed[entry.index] else { return false }
-        guard entry.room == .station, let stations = self.principal.stations else { return true }
-        return stations.contains(room)
+        switch entry.room {
+        case .station: return self.principal.stations?.contains(room) ?? true
+        case .obsConnection: return !self.hasNamedScopes || self.principal.maySee(entry, room: room)
+        default: return true
+        }
     }
 }

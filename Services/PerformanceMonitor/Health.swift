@@ -10,13 +10,17 @@ struct Health: Sendable, Equatable {
     static let memoryHigh = 90.0
 
     /// Judges what is known. Unhealthy: the database is away, or no gateway runs, so that no client gets anything. Degraded: a
-    /// process is down or not ready, or memory is short.
+    /// process is down or not ready, an OBS that is to be connected is not, or memory is short.
     init(of processes: ProcessTable, memoryUsage: Double?, databaseIsReady: Bool, at now: ContinuousClock.Instant) {
         let isMemoryHigh = (memoryUsage ?? 0) >= Self.memoryHigh
         let gatewayRuns = !processes.live(.gateway, at: now).isEmpty
         var problems: [String] = []
         if !databaseIsReady { problems.append("the database is away") }
         for service in ServiceName.allCases { problems += Self.problems(of: service, processes, now) }
+        let missing = processes.gauge("obs.missing", of: .obsBridge, at: now) ?? 0
+        if missing > 0 {
+            problems.append(missing == 1 ? "an OBS is not connected" : "\(Int(missing)) OBS are not connected")
+        }
         if isMemoryHigh, let memoryUsage { problems.append("memory usage is \(Int(memoryUsage)) %") }
         self.status = !databaseIsReady || !gatewayRuns ? .unhealthy : problems.isEmpty ? .healthy : .degraded
         self.reason = problems.isEmpty ? "all services are ready" : problems.joined(separator: "; ")

@@ -8,7 +8,7 @@ import ServiceLifecycle
 /// Chat lines: stored and said in one transaction, kept for a while.
 struct Chat: Sendable {
     private let database: Database
-    private let writer: EventWriter
+    let writer: EventWriter
     private let cache: StreamCache
     private let retention: Duration
     private let logger: Logger
@@ -52,6 +52,11 @@ struct Chat: Sendable {
         return answer
     }
 
+    /// Whether this can be a line's id at all: `msg_` and a lower-case ULID.
+    static func isID(_ text: some StringProtocol) -> Bool {
+        text.hasPrefix("msg_") && text == text.lowercased() && ULID(text: text.dropFirst(4)) != nil
+    }
+
     /// What keeps a text from being a chat line; `nil`: nothing.
     static func problem(with message: String) -> String? {
         if !(1...1000).contains(message.unicodeScalars.count) { return "message must have 1 to 1000 characters" }
@@ -59,20 +64,46 @@ struct Chat: Sendable {
         return nil
     }
 
+    /// A line, and what a moderator decided on it.
+    struct Line: Sendable {
+        let message: ChatMessage
+        /// Of the decision; `null`: there is none.
+        let moderation: JSON
+    }
+
     /// Newest first, before the line with that id. Another tenant's stream has none.
-    func history(_ stream: String, tenant: String, limit: Int, before: String?) async throws -> [ChatMessage] {
-        try await self.database.query(
+    /// - Parameter moderation: only lines of that outcome; `nil`: all that are not blocked.
+    func history(
+        _ stream: String, tenant: String, limit: Int, before: String?, moderation: Moderation?
+    ) async throws -> [Line] {
+        let wanted: Query =
+            moderation.map { "moderation = \($0.rawValue)" } ?? "moderation IS DISTINCT FROM 'blocked'"
+        return try await self.database.query(
             """
-            SELECT id, user_id, username, message, sent_at FROM chat_messages
+            SELECT * FROM chat_messages
             WHERE stream = \(stream) AND tenant = \(tenant) AND (\(before)::text IS NULL
                 OR seq < (SELECT seq FROM chat_messages WHERE id = \(before)::text AND stream = \(stream)))
+                AND \(wanted)
             ORDER BY seq DESC LIMIT \(limit)
             """
         ).map { row in
-            ChatMessage(
+            let message = ChatMessage(
                 streamID: stream, messageID: try row.decode("id"), userID: try row.decode("user_id"),
                 username: try row.decode("username"), message: try row.decode("message"),
                 timestamp: try row.decode("sent_at"))
+            guard let outcome: String = try row.decode("moderation") else {
+                return Line(message: message, moderation: .null)
+            }
+            let (reason, moderator): (String?, String?) = (
+                try row.decode("moderation_reason"), try row.decode("moderated_by")
+            )
+            let moderatedAt: Timestamp? = try row.decode("moderated_at")
+            return Line(
+                message: message,
+                moderation: [
+                    "outcome": .string(outcome), "reason": JSON(reason),
+                    "moderated_by": JSON(moderator), "moderated_at": JSON(moderatedAt?.iso8601),
+                ])
         }
     }
 

@@ -32,6 +32,10 @@ struct Stream: Sendable {
     var endedAt: Timestamp?
     var createdAt: Timestamp
     var updatedAt: Timestamp
+    /// Whose output it is, where an encoder started it: `obs:studio`.
+    var encoder: String?
+    /// The first of the streams that followed each other; `nil`: this one is.
+    var origin: String?
 
     /// `stream_` and a lower-case ULID.
     static func newID(at moment: Timestamp) -> String { "stream_\(ULID(at: moment).text.lowercased())" }
@@ -54,6 +58,19 @@ struct Stream: Sendable {
         self.updatedAt = moment
     }
 
+    /// A new one of the same kind.
+    init(after stream: Stream, at moment: Timestamp) {
+        self = stream
+        self.origin = stream.origin ?? stream.id
+        self.id = Self.newID(at: moment)
+        self.status = .idle
+        self.startedAt = nil
+        self.endedAt = nil
+        self.createdAt = moment
+        self.updatedAt = moment
+        self.encoder = nil
+    }
+
     init(_ row: Row) throws(DatabaseError) {
         self.id = try row.decode("id")
         self.tenant = try row.decode("tenant")
@@ -70,6 +87,8 @@ struct Stream: Sendable {
         self.endedAt = try row.decode("ended_at")
         self.createdAt = try row.decode("created_at")
         self.updatedAt = try row.decode("updated_at")
+        self.encoder = try row.decode("encoder")
+        self.origin = try row.decode("origin")
     }
 
     /// The stream as the API shows it (contract wave §10).
@@ -87,9 +106,4 @@ struct Stream: Sendable {
             "updated_at": .string(self.updatedAt.iso8601),
         ]
     }
-}
-
-extension JSON {
-    /// A string, or null.
-    init(_ text: String?) { self = text.map(JSON.string) ?? .null }
 }

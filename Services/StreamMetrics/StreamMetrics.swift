@@ -11,7 +11,13 @@ struct StreamMetrics {
         await ServiceProcess.run("stream-metrics") { process in
             let config = try StreamMetricsConfig(process.config)
             let migrations = [
-                Migration(name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self))
+                Migration(
+                    name: "0001-initial", sql: String(decoding: PackageResources._001_initial_sql, as: UTF8.self)),
+                Migration(
+                    name: "0002-encoder", sql: String(decoding: PackageResources._002_encoder_sql, as: UTF8.self)),
+                Migration(
+                    name: "0003-audience", sql: String(decoding: PackageResources._003_audience_sql, as: UTF8.self)),
+                Migration(name: "0004-media", sql: String(decoding: PackageResources._004_media_sql, as: UTF8.self)),
             ]
             let service = try DomainService(
                 .streamMetrics, process, migrations: migrations, openAPI: PackageResources.openapi_yaml,
@@ -22,11 +28,36 @@ struct StreamMetrics {
             let chat = Chat(service, cache: cache, retention: config.chatRetention)
             let reactions = Reactions(service, cache: cache)
             let activities = Activities(service)
+            let audience = Audience(service)
+            let health = HealthBook()
 
-            StreamsAPI(streams: streams, viewers: viewers, chat: chat).add(to: service.router)
             ChannelsAPI(activities: activities).add(to: service.router)
             service.commands.answer(FindStream.self) { command in
                 try await CommandFailure.translating { try await streams.find(command) }
+            }
+            let say: @Sendable (StreamHealth, String) async -> Void = {
+                [publisher = service.publisher] sample, tenant in
+                await publisher.publish([
+                    Event(sample, tenant: tenant, room: sample.streamID, publisher: .streamMetrics, time: .now)
+                ])
+            }
+            let feed = EncoderFeed(streams) { sample, tenant in
+                health.note(sample, at: .now)
+                await say(sample, tenant)
+            }
+            let media = Media(service, streams, config) { sample, tenant in
+                // An encoder knows more of its stream than the server that it sends it to.
+                if health.noteUnlessEncoderSays(sample, at: .now) { await say(sample, tenant) }
+            }
+            let limit = CredentialLimit()
+            StreamsAPI(
+                streams: streams, viewers: viewers, chat: chat, audience: audience, health: health, media: media,
+                limit: limit
+            ).add(to: service.router)
+            media.add(to: service.router)
+            RecordingsAPI(streams: streams, recordings: Recordings(service), limit: limit).add(to: service.router)
+            service.commands.answer(FeedStream.self) { command in
+                try await CommandFailure.translating { try await feed.feed(command) }
             }
             service.commands.answer(SendChat.self) { command in
                 try await CommandFailure.translating { try await chat.send(command) }
@@ -34,7 +65,9 @@ struct StreamMetrics {
             service.commands.answer(SendReaction.self) { command in
                 try await CommandFailure.translating { try await reactions.send(command) }
             }
-            return service.parts(with: [chat.cleaning, reactions.announcing]) { await streams.gauges() }
+            return service.parts(with: [chat.cleaning, reactions.announcing, audience.announcing] + media.duties) {
+                await streams.gauges()
+            }
         }
     }
 }

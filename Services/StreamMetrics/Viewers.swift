@@ -4,15 +4,13 @@ import Events
 import HTTPTypes
 import ServiceKit
 
-enum Device: String, Sendable, CaseIterable {
-    case desktop, mobile, tablet, tv, other
-}
-
 /// Where somebody watches, as far as it is known.
 struct ViewerDraft: Sendable {
     /// ISO 3166 alpha-2.
     let country: String?
     let device: Device
+
+    init(country: String?, device: Device) { (self.country, self.device) = (country, device) }
 
     init(_ body: [String: JSON]) throws(APIFailure) {
         let members = Members(body)
@@ -36,19 +34,26 @@ struct Viewers: Sendable {
         try await self.writer.write { mutation in
             let stream = try await Streams.get(stream, tenant, in: mutation)
             guard stream.status == .live else { throw Streams.conflict(stream, "Only a live stream can be watched") }
-            let moment = Timestamp.now
-            let id = "viewer_\(ULID(at: moment).text.lowercased())"
-            _ = try await mutation.query(
-                """
-                INSERT INTO viewers (id, tenant, stream, country, device, joined_at)
-                VALUES (\(id), \(tenant), \(stream.id), \(draft.country), \(draft.device.rawValue), \(moment))
-                """)
-            let joined = ViewerJoined(
-                streamID: stream.id, viewerID: id, country: draft.country, device: draft.device.rawValue,
-                joinedAt: moment)
-            mutation.emit(Event(joined, tenant: tenant, room: stream.id, publisher: .streamMetrics, time: moment))
-            return id
+            return try await Self.join(stream, draft, at: .now, in: mutation)
         }
+    }
+
+    /// The same, in a mutation that does more and knows that the stream is live.
+    static func join(
+        _ stream: Stream, _ draft: ViewerDraft, at moment: Timestamp, in mutation: Mutation
+    ) async throws -> String {
+        let id = "viewer_\(ULID(at: moment).text.lowercased())"
+        _ = try await mutation.query(
+            """
+            INSERT INTO viewers (id, tenant, stream, country, device, joined_at)
+            VALUES (\(id), \(stream.tenant), \(stream.id), \(draft.country), \(draft.device.rawValue), \(moment))
+            """)
+        try await Audience.joined(stream.id, in: mutation)
+        let joined = ViewerJoined(
+            streamID: stream.id, viewerID: id, country: draft.country, device: draft.device.rawValue, joinedAt: moment)
+        mutation.emit(
+            Event(joined, tenant: stream.tenant, room: stream.id, publisher: .streamMetrics, time: moment))
+        return id
     }
 
     func leave(_ stream: String, _ viewer: String, tenant: String) async throws {
@@ -65,8 +70,15 @@ struct Viewers: Sendable {
                 throw APIFailure(
                     .notFound, "There is no such viewer", details: ["stream_id": String(stream.prefix(100))])
             }
-            mutation.emit(try Self.left(row, stream, tenant, moment))
+            try await Self.left([row], stream, tenant, moment, in: mutation)
         }
+    }
+
+    /// One of them leaves, unless they have already.
+    static func leave(_ stream: Stream, _ viewer: String, at moment: Timestamp, in mutation: Mutation) async throws {
+        let rows = try await mutation.query(
+            "UPDATE viewers SET left_at = \(moment) WHERE id = \(viewer) AND left_at IS NULL RETURNING id, joined_at")
+        try await Self.left(rows, stream.id, stream.tenant, moment, in: mutation)
     }
 
     /// Sends everybody home who still watches.
@@ -74,13 +86,21 @@ struct Viewers: Sendable {
         let rows = try await mutation.query(
             "UPDATE viewers SET left_at = \(moment) WHERE stream = \(stream.id) AND left_at IS NULL RETURNING id, joined_at"
         )
-        for row in rows { mutation.emit(try Self.left(row, stream.id, stream.tenant, moment)) }
+        try await Self.left(rows, stream.id, stream.tenant, moment, in: mutation)
     }
 
-    private static func left(_ row: Row, _ stream: String, _ tenant: String, _ moment: Timestamp) throws -> Event {
-        let joinedAt: Timestamp = try row.decode("joined_at")
-        let left = ViewerLeft(
-            streamID: stream, viewerID: try row.decode("id"), watchTime: moment - joinedAt, leftAt: moment)
-        return Event(left, tenant: tenant, room: stream, publisher: .streamMetrics, time: moment)
+    private static func left(
+        _ rows: [Row], _ stream: String, _ tenant: String, _ moment: Timestamp, in mutation: Mutation
+    ) async throws {
+        var watched = Duration.zero
+        for row in rows {
+            let joinedAt: Timestamp = try row.decode("joined_at")
+            let watchTime = max(.zero, moment - joinedAt)
+            watched += watchTime
+            let left = ViewerLeft(
+                streamID: stream, viewerID: try row.decode("id"), watchTime: watchTime, leftAt: moment)
+            mutation.emit(Event(left, tenant: tenant, room: stream, publisher: .streamMetrics, time: moment))
+        }
+        if !rows.isEmpty { try await Audience.left(stream, count: rows.count, watched: watched, in: mutation) }
     }
 }

@@ -8,6 +8,7 @@ public import ServiceKit
 public struct APIContext: RequestContext, RemoteAddressRequestContext {
     public var coreContext: CoreRequestContextStorage
     public let remoteAddress: SocketAddress?
+    let channel: any Channel
     /// Set when the request carries a valid credential, or when the anonymous principal stands in.
     public var principal: Principal?
     /// The client's address: the peer's, or what a trusted proxy says.
@@ -16,6 +17,7 @@ public struct APIContext: RequestContext, RemoteAddressRequestContext {
     public init(source: ApplicationRequestContextSource) {
         self.coreContext = .init(source: source)
         self.remoteAddress = source.channel.remoteAddress
+        self.channel = source.channel
     }
 
     /// Bytes in a request body.
@@ -62,6 +64,13 @@ extension Request {
                 .badRequest, code: "invalid_json", "The body must be a JSON object that has no member twice")
         }
         return object
+    }
+
+    /// Reads a JSON object, or an empty one where there is no body.
+    public func decodeOptionalObject(_ context: APIContext) async throws -> [String: JSON] {
+        if self.headers[.contentLength] == "0" { return [:] }
+        if self.headers[.contentLength] == nil, self.headers[.transferEncoding] == nil { return [:] }
+        return try await self.decodeObject(context)
     }
 
     private func bodyBytes(_ context: APIContext) async throws -> [UInt8] {

@@ -2,6 +2,7 @@ public import Logging
 internal import Metrics
 internal import NIOConcurrencyHelpers
 public import ServiceLifecycle
+internal import Threads
 
 /// A service's connections to Postgres: opened and kept by `run`, lent for a statement or a transaction at a time.
 ///
@@ -163,8 +164,11 @@ public final class Database: Service, Sendable {
 
     // MARK: keeping
 
+    /// Between attempts to connect.
+    static let backoff = Backoff(from: .milliseconds(200), to: .seconds(5))
+
     private func keepConnection() async throws {
-        var backoff = Backoff()
+        var backoff = Self.backoff
         while !Task.isCancelled {
             do throws(DatabaseError) {
                 let connection = try await Connection.open(self.configuration)

@@ -135,7 +135,7 @@ public final class EventWriter: Service, Sendable {
     }
 
     private func serve() async {
-        var backoff = Backoff()
+        var backoff = Database.backoff
         while !self.mustEnd {
             do throws(DatabaseError) {
                 let connection = try await Connection.open(self.database.configuration, poller: Self.poller)

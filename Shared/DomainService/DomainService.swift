@@ -25,6 +25,8 @@ public struct DomainService {
     public let router: Router<APIContext>
     public let readiness: Readiness
     public let requests = RequestCounts()
+    /// Judges a credential that comes in another way than with an API's request.
+    public let authenticate: Authenticate
 
     private let http: HTTPConfig
     private let verifier: CredentialVerifier
@@ -66,7 +68,9 @@ public struct DomainService {
         self.verifier = verifier
         self.authEndpoints = name == .auth ? nil : bus.endpoints[.auth]
         let authenticate = authenticate?(self.database, self.writer) ?? verifier.authenticate
+        self.authenticate = authenticate
 
+        self.router.middlewares.add(ConnectionCloseMiddleware())
         self.router.middlewares.add(
             FailureMiddleware(requests: self.requests, shape: shape, translate: APIFailure.init(translating:)))
         self.router.addOperatorRoutes(readiness: self.readiness, metrics: process.metrics, openAPI: openAPI)

@@ -80,6 +80,53 @@ public struct SendReaction: Command {
     }
 }
 
+/// What the output of an encoder does at the moment, said every few seconds while it can be asked: starts the stream, ends it, and is the
+/// measure of its health. A stream that has ended goes on as a new one of the same kind. Fails with `notFound`.
+public struct FeedStream: Command {
+    public struct Answer: Codable, Sendable {
+        /// The stream that is fed from now on.
+        public var stream: String
+        public init(stream: String) { self.stream = stream }
+    }
+
+    /// Counted since the output started.
+    public struct Counters: Codable, Sendable, Hashable {
+        public var bytes: Int64
+        public var totalFrames: Int64
+        public var skippedFrames: Int64
+
+        public init(bytes: Int64, totalFrames: Int64, skippedFrames: Int64) {
+            self.bytes = bytes
+            self.totalFrames = totalFrames
+            self.skippedFrames = skippedFrames
+        }
+    }
+    public static let name = "stream.feed"
+    public static let service = ServiceName.streamMetrics
+    public var stream: String
+    public var tenant: String
+    /// Whose output it is, for logs: `obs:studio`.
+    public var encoder: String
+    public var isLive: Bool
+    /// When the output started; `nil` while it is not live.
+    public var startedAt: Timestamp?
+    public var counters: Counters
+    public var fps: Double?
+
+    public init(
+        stream: String, tenant: String, encoder: String, isLive: Bool, startedAt: Timestamp?, counters: Counters,
+        fps: Double?
+    ) {
+        self.stream = stream
+        self.tenant = tenant
+        self.encoder = encoder
+        self.isLive = isLive
+        self.startedAt = startedAt
+        self.counters = counters
+        self.fps = fps
+    }
+}
+
 // MARK: camera-events
 
 /// Starts, stops or sets a camera's stream, or asks for its status (contract airys §4). Fails with `notFound`, `invalid`, `conflict`

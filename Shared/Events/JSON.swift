@@ -26,6 +26,18 @@ public enum JSON: Sendable, Hashable {
         try JSONDecoder().decode(type, from: Data(bytes))
     }
 
+    /// A string, or null.
+    public init(_ text: String?) { self = text.map(JSON.string) ?? .null }
+
+    /// A number, whole if it is, or null, also for what is not finite.
+    public init(_ number: Double?) {
+        guard let number, number.isFinite else {
+            self = .null
+            return
+        }
+        self = Int64(exactly: number).map { .integer($0) } ?? .number(number)
+    }
+
     public subscript(key: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
         return members[key]

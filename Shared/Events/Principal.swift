@@ -120,19 +120,23 @@ public struct Principal: Sendable {
     /// A Source Saver client without a credential: its own five categories of the default tenant (docs/architecture.md).
     public static let anonymous = Principal(
         subject: "anonymous", name: "anonymous", tenant: Self.defaultTenant,
-        scopes: [.obsRead, .obsSources, .systemRead], credential: .anonymous, credentialID: "anonymous")
+        scopes: [.obsRead, .obsSources, .obsScene, .obsConnect, .systemRead], credential: .anonymous,
+        credentialID: "anonymous")
 
     /// Whether an event of this kind and room may be shown to it, given that the tenant is right.
     public func maySee(_ entry: CatalogueEntry, room: String) -> Bool {
         guard self.maySee(entry) else { return false }
-        guard entry.room == .station, let stations = self.stations else { return true }
-        return stations.contains(room)
+        switch entry.room {
+        case .station: return self.stations?.contains(room) ?? true
+        case .obsConnection: return entry.scope.map { self.scopes.contains($0, on: room) } ?? true
+        default: return true
+        }
     }
 
     /// Whether events of this kind may be shown to it at all. One that needs no scope still needs a credential.
     public func maySee(_ entry: CatalogueEntry) -> Bool {
         guard let scope = entry.scope else { return self.credential != .anonymous }
-        return self.scopes.contains(scope)
+        return entry.room == .obsConnection ? self.scopes.containsSomewhere(scope) : self.scopes.contains(scope)
     }
 }
 

@@ -19,10 +19,14 @@ public struct Scope: Sendable, Hashable, Codable, ExpressibleByStringLiteral, Cu
 
     public static let obsRead: Scope = "obs:read"
     public static let obsSources: Scope = "obs:sources"
+    public static let obsScene: Scope = "obs:scene"
+    public static let obsStream: Scope = "obs:stream"
+    public static let obsConnect: Scope = "obs:connect"
     public static let systemRead: Scope = "system:read"
     public static let streamsRead: Scope = "streams:read"
     public static let streamsWrite: Scope = "streams:write"
     public static let analyticsRead: Scope = "analytics:read"
+    public static let recordingsRead: Scope = "recordings:read"
     public static let activitiesRead: Scope = "activities:read"
     public static let activitiesWrite: Scope = "activities:write"
     public static let channelRead: Scope = "channel:read"
@@ -44,7 +48,8 @@ public struct Scope: Sendable, Hashable, Codable, ExpressibleByStringLiteral, Cu
     public static let authAdmin: Scope = "auth:admin"
 }
 
-/// The permissions of one principal. `*` implies all but `auth:admin`; `streams:*` implies every verb of `streams`.
+/// The permissions of one principal. `*` implies all but `auth:admin`; `streams:*` implies every verb of `streams`; `obs:scene:studio`
+/// is `obs:scene` on the OBS connection `studio` alone, and `obs:*:studio` every verb there.
 public struct Scopes: Sendable, Hashable, ExpressibleByArrayLiteral {
     public private(set) var all: Set<Scope>
 
@@ -60,10 +65,34 @@ public struct Scopes: Sendable, Hashable, ExpressibleByArrayLiteral {
     public func contains(_ scope: Scope) -> Bool {
         if self.all.contains(scope) { return true }
         if scope == .authAdmin { return false }
+        let parts = scope.name.split(separator: ":", omittingEmptySubsequences: false)
+        // Administering auth is not parted by names.
+        if parts.count == 3, parts[0] == "auth" { return parts[1] == "admin" && self.all.contains(.authAdmin) }
         if self.all.contains(.all) { return true }
-        guard let colon = scope.name.firstIndex(of: ":") else { return false }
-        return self.all.contains(Scope("\(scope.name[..<colon]):*"))
+        switch parts.count {
+        case 2: return self.all.contains(Scope("\(parts[0]):*"))
+        case 3:
+            return self.contains(Scope("\(parts[0]):\(parts[1])"))
+                || self.all.contains(Scope("\(parts[0]):*:\(parts[2])"))
+        default: return false
+        }
     }
+
+    /// Whether they allow it on the thing of that name: wholly, or there alone.
+    public func contains(_ scope: Scope, on name: String) -> Bool {
+        self.contains(scope) || (scope != .authAdmin && self.hasNamed && self.contains(Scope("\(scope):\(name)")))
+    }
+
+    /// Whether they allow it on anything at all.
+    public func containsSomewhere(_ scope: Scope) -> Bool {
+        if self.contains(scope) { return true }
+        guard scope != .authAdmin, self.hasNamed, let colon = scope.name.firstIndex(of: ":") else { return false }
+        let domain = scope.name[..<colon]
+        return self.all.contains { $0.name.hasPrefix("\(scope):") || $0.name.hasPrefix("\(domain):*:") }
+    }
+
+    /// Whether any of them is for one thing alone.
+    public var hasNamed: Bool { self.all.contains { $0.name.utf8.count { $0 == UInt8(ascii: ":") } == 2 } }
 }
 
 extension Scopes: Codable {

@@ -63,6 +63,43 @@ public struct StreamEnded: EventPayload {
     }
 }
 
+/// How a live stream fares, every five seconds.
+public struct StreamHealth: EventPayload, Hashable {
+    public static let type: EventType = "stream.health"
+    public var streamID: String
+    /// In kbit/s since the last one; `nil`: not known yet.
+    public var bitrate: Double?
+    public var fps: Double?
+    /// The part of the frames that the encoder left out since the last one, 0 to 1.
+    public var packetLoss: Double?
+    /// In milliseconds; `nil`: nobody measures it.
+    public var latency: Double?
+
+    enum CodingKeys: String, CodingKey {
+        case streamID = "stream_id"
+        case bitrate, fps
+        case packetLoss = "packet_loss"
+        case latency
+    }
+
+    public init(streamID: String, bitrate: Double?, fps: Double?, packetLoss: Double?, latency: Double?) {
+        self.streamID = streamID
+        self.bitrate = bitrate
+        self.fps = fps
+        self.packetLoss = packetLoss
+        self.latency = latency
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(self.streamID, forKey: .streamID)
+        try container.encode(self.bitrate, forKey: .bitrate)
+        try container.encode(self.fps, forKey: .fps)
+        try container.encode(self.packetLoss, forKey: .packetLoss)
+        try container.encode(self.latency, forKey: .latency)
+    }
+}
+
 /// Someone begins to watch.
 public struct ViewerJoined: EventPayload {
     public static let type: EventType = "viewer.joined"
@@ -118,6 +155,36 @@ public struct ViewerLeft: EventPayload {
         self.viewerID = viewerID
         self.watchTime = max(0, watchTime.components.seconds)
         self.leftAt = leftAt.iso8601
+    }
+}
+
+/// How many watch a live stream, every ten seconds.
+public struct AnalyticsUpdate: EventPayload, Hashable {
+    public static let type: EventType = "analytics.update"
+    public var streamID: String
+    public var concurrentViewers: Int
+    /// Since it went live.
+    public var totalViews: Int64
+    public var peakViewers: Int
+    /// In seconds, of all who watched or still do.
+    public var averageWatchTime: Double
+
+    enum CodingKeys: String, CodingKey {
+        case streamID = "stream_id"
+        case concurrentViewers = "concurrent_viewers"
+        case totalViews = "total_views"
+        case peakViewers = "peak_viewers"
+        case averageWatchTime = "average_watch_time"
+    }
+
+    public init(
+        streamID: String, concurrentViewers: Int, totalViews: Int64, peakViewers: Int, averageWatchTime: Double
+    ) {
+        self.streamID = streamID
+        self.concurrentViewers = concurrentViewers
+        self.totalViews = totalViews
+        self.peakViewers = peakViewers
+        self.averageWatchTime = averageWatchTime
     }
 }
 

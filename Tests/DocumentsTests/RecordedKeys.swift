@@ -27,7 +27,9 @@ struct RecordedKeys {
     let byKey: [String: Reading]
 
     /// Keys that need a value, or their configuration would not be made.
-    static let required: Set<String> = ["auth.secrets.key.file", "auth.owner.key.file", "database.url"]
+    static let required: Set<String> = [
+        "auth.secrets.key.file", "auth.owner.key.file", "database.url", "obs-bridge.secrets.key.file",
+    ]
 
     init() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "documents-\(UUID().uuidString)")
@@ -43,6 +45,7 @@ struct RecordedKeys {
             "auth.secrets.key.file": .init(stringLiteral: secrets.path),
             "auth.owner.key.file": .init(stringLiteral: owner.path),
             "database.url": "postgresql:///unused",
+            "obs-bridge.secrets.key.file": .init(stringLiteral: secrets.path),
         ])
         let config = ConfigReader(provider: provider, accessReporter: recorder)
         for service in ServiceName.allCases {

@@ -11,7 +11,10 @@ import Testing
     }
 
     @Test(
-        arguments: [["*"], ["radio:*"], ["radio:read"], ["obs:read", "streams:read"], [], ["auth:admin"]] as [Scopes])
+        arguments: [
+            ["*"], ["radio:*"], ["radio:read"], ["obs:read", "streams:read"], [], ["auth:admin"],
+            ["obs:read:one"], ["obs:*:two", "radio:read"], ["obs:scene:one"],
+        ] as [Scopes])
     func `a grant says what the principal may see of every kind of event`(scopes: Scopes) {
         for stations: Set<String>? in [nil, [], ["one"]] {
             let principal = self.principal(scopes, stations: stations)
@@ -32,5 +35,28 @@ import Testing
         #expect(grant.allows(radio, room: "one"))
         #expect(!grant.allows(radio, room: "two"))
         #expect(grant.allows(stream, room: "two"))
+    }
+
+    @Test func `a scope for one OBS shows that OBS's events only`() throws {
+        for scopes: Scopes in [["obs:read:studio"], ["obs:*:studio"], ["obs:read:studio", "radio:read"]] {
+            let grant = Grant(self.principal(scopes))
+            for entry in Catalogue.entries where entry.scope == .obsRead {
+                let isOBS = entry.room == .obsConnection
+                #expect(grant.mayAllow(entry) == isOBS, "\(entry.type)")
+                #expect(grant.allows(entry, room: "studio") == isOBS, "\(entry.type)")
+                for room in ["other", "", "studi", "studio2", "*"] {
+                    #expect(!grant.allows(entry, room: room), "\(entry.type) \(room)")
+                }
+            }
+        }
+    }
+
+    @Test func `a scope for all of them shows every OBS`() throws {
+        let entry = try #require(Catalogue.byType["obs.sceneChanged"])
+        for scopes: Scopes in [["obs:read"], ["obs:*"], ["*"], ["obs:read", "obs:read:studio"]] {
+            #expect(Grant(self.principal(scopes)).allows(entry, room: "other"))
+        }
+        let grant = Grant(self.principal(["obs:scene:studio"]))
+        #expect(!grant.mayAllow(entry) && !grant.allows(entry, room: "studio"))
     }
 }

@@ -7,10 +7,15 @@ import Testing
 /// placeholders are others.
 @Suite("README", .enabled(if: Suite.isEnabled, Suite.reason), .serialized)
 struct ReadmeTests {
+    private static let clients = ["Source Saver", "StreamElements Astro", "WAVE", "Grimnir Radio", "Airys"]
+
+    /// What an older Node needs in front.
+    private static func shim(_ readme: Document) -> String { readme.code("js", in: "Clients").joined() }
+
     @Test func `each client prints the events that the commands cause, on either gateway`() async throws {
         try await Suite.with(gateways: 2) { suite in
-            let readme = try Readme()
-            let shell = ReadmeShell(suite)
+            let readme = try Document("README.md")
+            let shell = DocumentShell(suite)
             let token = try await suite.token()
             try await shell.run(readme.code("bash", in: "Clients")[0], replacing: ["$(./crosspoint token)": token])
             try await shell.run(readme.code("bash", in: "WAVE")[0])
@@ -21,13 +26,14 @@ struct ReadmeTests {
             ]
             func client(_ section: String, _ gateway: Int) throws -> NodeClient {
                 let code = try #require(readme.code("js", in: section).first)
-                return try NodeClient(readme.shim + suite.address(code, gateway: gateway, replacing: placeholders))
+                return try NodeClient(
+                    Self.shim(readme) + suite.address(code, gateway: gateway, replacing: placeholders))
             }
 
             var clients: [[String: NodeClient]] = []
             for gateway in 0...1 {
                 var ofGateway: [String: NodeClient] = [:]
-                for section in Readme.clients { ofGateway[section] = try client(section, gateway) }
+                for section in Self.clients { ofGateway[section] = try client(section, gateway) }
                 clients.append(ofGateway)
             }
             for (gateway, client) in clients.enumerated() {
@@ -61,92 +67,8 @@ struct ReadmeTests {
     }
 }
 
-/// The README's code, by section.
-private struct Readme {
-    static let clients = ["Source Saver", "StreamElements Astro", "WAVE", "Grimnir Radio", "Airys"]
-
-    private let text: String
-
-    init() throws {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        self.text = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
-    }
-
-    /// The code blocks in that language between the heading that begins so and the next heading.
-    func code(_ language: String, in section: String) -> [String] {
-        var blocks: [String] = []
-        var isInside = false
-        var block: String?
-        for line in self.text.split(separator: "\n", omittingEmptySubsequences: false) {
-            if let code = block {
-                if line == "```" { blocks.append(code) }
-                block = line == "```" ? nil : "\(code)\(line)\n"
-            } else if line.hasPrefix("#") {
-                isInside = line.drop { $0 == "#" }.dropFirst().hasPrefix(section)
-            } else if isInside, line == "```\(language)" {
-                block = ""
-            }
-        }
-        return blocks
-    }
-
-    /// What an older Node needs in front.
-    var shim: String { self.code("js", in: "Clients").joined() }
-}
-
-/// Runs blocks of shell commands one after another; a later one has the variables of the earlier ones.
-private final class ReadmeShell {
-    private let suite: Suite
-    private(set) var variables: [String: String] = [:]
-
-    init(_ suite: Suite) { self.suite = suite }
-
-    /// Returns what it printed.
-    @discardableResult
-    func run(_ block: String, replacing replacements: [String: String] = [:]) async throws -> String {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "shell-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        // `try?`: it lies in the folder for temporary files.
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let (printed, values) = (folder.appending(path: "printed"), folder.appending(path: "values"))
-        try Data().write(to: printed)
-        let names = block.matches(of: /(?m)^([a-z]+)=/).map { String($0.1) }
-        let dump = names.map { "printf '%s\\n' \"$\($0)\" >>'\(values.path)'\n" }.joined()
-
-        let process = Process()
-        process.executableURL = URL(filePath: "/bin/bash")
-        process.arguments = [
-            "-euo", "pipefail", "-c", self.suite.address(block, replacing: replacements) + "\n" + dump,
-        ]
-        process.environment = ProcessInfo.processInfo.environment.merging(self.variables) { $1 }
-        let handle = try FileHandle(forWritingTo: printed)
-        process.standardOutput = handle
-        process.standardError = handle
-        try process.run()
-        try await Suite.eventually("the shell ends", within: .seconds(20)) { !process.isRunning }
-        let text = try String(contentsOf: printed, encoding: .utf8)
-        guard process.terminationStatus == 0 else { throw Suite.Failure(description: "\(block)\n\(text)") }
-        if !names.isEmpty {
-            let lines = try String(contentsOf: values, encoding: .utf8).split(separator: "\n")
-            for (name, value) in zip(names, lines) { self.variables[name] = String(value) }
-        }
-        return text
-    }
-}
-
 extension Suite {
-    /// Text with the suite's own ports in place of the default ones, and with other replacements.
-    fileprivate func address(_ text: String, gateway: Int = 0, replacing replacements: [String: String]) -> String {
-        let text = text.replacing(/localhost:3(\d{3})\b/) { match in
-            let offset = Int(match.1) ?? 0
-            let port = offset < 5 ? self.edgePort(offset, gateway: gateway) : self.base + offset
-            return "localhost:\(port)"
-        }
-        return replacements.reduce(text) { $0.replacing($1.key, with: $1.value) }
-    }
-
-    fileprivate func waitForClient(of dialect: String, gateway: Int) async throws {
+    func waitForClient(of dialect: String, gateway: Int) async throws {
         try await Self.eventually("gateway \(gateway) has a client of \(dialect)", within: .seconds(20)) {
             let port = self.operatorsPort(gateway: gateway)
             let answer = try await HTTPClient.request("GET", port: port, path: "/connections")

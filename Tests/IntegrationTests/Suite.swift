@@ -51,6 +51,7 @@ final class Suite: Sendable {
         self.home = FileManager.default.temporaryDirectory.appending(path: "crosspoint-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: self.home, withIntermediateDirectories: true)
         try Self.hex(64).write(to: self.home.appending(path: "secrets.key"), atomically: true, encoding: .utf8)
+        try Self.hex(64).write(to: self.home.appending(path: "obs.key"), atomically: true, encoding: .utf8)
         try "xp_\(Self.hex(64))".write(to: self.home.appending(path: "owner.key"), atomically: true, encoding: .utf8)
         try Self.hex(64).write(to: self.home.appending(path: "reconnect.key"), atomically: true, encoding: .utf8)
         let built = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
@@ -65,6 +66,7 @@ final class Suite: Sendable {
                 "AUTH_PASSWORD_COST": "10",
                 "AUTH_OWNER_KEY_FILE": self.home.appending(path: "owner.key").path,
                 "AUTH_SECRETS_KEY_FILE": self.home.appending(path: "secrets.key").path,
+                "OBS_BRIDGE_SECRETS_KEY_FILE": self.home.appending(path: "obs.key").path,
                 "AUTH_CACHE_DIR": self.home.appending(path: "cache").path,
                 "GATEWAY_RECONNECT_KEY_FILE": self.home.appending(path: "reconnect.key").path,
                 // Astro clients that a test leaves behind are not waited for.
@@ -240,6 +242,7 @@ final class Suite: Sendable {
 
     /// Puts another key where auth looks for the owner's at its next start.
     func replaceOwnerKey() throws {
+        try Self.hex(64).write(to: self.home.appending(path: "obs.key"), atomically: true, encoding: .utf8)
         try "xp_\(Self.hex(64))".write(to: self.home.appending(path: "owner.key"), atomically: true, encoding: .utf8)
     }
 
@@ -248,12 +251,13 @@ final class Suite: Sendable {
     }
 
     /// A credential made through auth's own API.
-    func token(_ type: String = "jwt", tenant: String? = nil, scope: String? = nil, seconds: Int = 600) async throws
-        -> String
-    {
+    func token(
+        _ type: String = "jwt", tenant: String? = nil, scope: String? = nil, tier: String? = nil, seconds: Int = 600
+    ) async throws -> String {
         var body: [String: JSON] = ["type": .string(type), "ttl_seconds": .integer(Int64(seconds))]
         if let tenant { body["tenant"] = .string(tenant) }
         if let scope { body["scope"] = .string(scope) }
+        if let tier { body["tier"] = .string(tier) }
         let answer = try await self.request("POST", .auth, "/v1/tokens", .object(body), token: try self.ownerKey)
         guard answer.status == 201, let token = answer["token"]?.string else {
             throw Failure(description: "no token: \(answer.status) \(answer.body)")

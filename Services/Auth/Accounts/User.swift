@@ -88,14 +88,15 @@ enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
         case .manager:
             Scopes(
                 Role.dj.scopes.all.union([
-                    .radioWrite, .obsSources, .camerasWrite, .overlaysBroadcast, .tipsModeration,
+                    .radioWrite, .obsSources, .obsScene, .obsStream, .camerasWrite, .overlaysBroadcast, .tipsModeration,
                 ]))
         case .admin, .owner: [.all]
         }
     }
 
     private static let read: Scopes = [
-        .obsRead, .systemRead, .streamsRead, .analyticsRead, .activitiesRead, .channelRead, .tipsRead, .sessionRead,
+        .obsRead, .systemRead, .streamsRead, .analyticsRead, .recordingsRead, .activitiesRead, .channelRead, .tipsRead,
+        .sessionRead,
         .streamLiveRead, .overlaysRead, .kvstoreRead, .storeRead, .botRead, .radioRead, .camerasRead,
     ]
 

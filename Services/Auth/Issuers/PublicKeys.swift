@@ -1,4 +1,6 @@
+import Downloads
 import Events
+import Foundation
 
 /// A JWKS document (RFC 7517 §5) as another issuer publishes it, cut down to what we verify with.
 enum PublicKeys {
@@ -7,6 +9,15 @@ enum PublicKeys {
     private static let keysMax = 100
     /// A modulus of 2048 bits in base 64 (RFC 7518 §3.3).
     private static let modulusMin = 342
+    private static let bytesMax = 256 * 1024
+
+    /// Fetches a document, from nowhere else than was asked.
+    static func download(from url: URL, within timeout: Duration) async throws -> [UInt8] {
+        try await HTTPDownload.document(
+            from: url, accept: "application/json, application/jwk-set+json", bytesMax: Self.bytesMax,
+            redirects: .onServer, within: timeout
+        ).bytes
+    }
 
     /// The document with public members of usable keys only; `nil`: it is none.
     static func document(of bytes: [UInt8]) -> (jwks: String, count: Int)? {

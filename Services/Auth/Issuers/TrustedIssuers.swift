@@ -43,7 +43,7 @@ actor TrustedIssuers {
 
     init(
         _ entries: [TrustedIssuerEntry], logger: Logger,
-        download: @escaping Download = PublicKeysDownload.bytes(from:within:)
+        download: @escaping Download = PublicKeys.download(from:within:)
     ) {
         self.known = entries.map { Known(entry: $0) }
         self.download = download

@@ -1,4 +1,5 @@
 import Crypto
+import ServiceKit
 
 /// A random secret that is shown once: 256 bits behind a prefix that says what it is. Only its hash is stored.
 struct Secret: Sendable {

@@ -1,3 +1,5 @@
+import ServiceKit
+
 /// Where a client wants its answer (RFC 6749 §3.1.2): a page over https, a program on the user's machine (RFC 8252 §7.3), or an app
 /// with a scheme of its own (§7.1).
 struct RedirectURI: Sendable {

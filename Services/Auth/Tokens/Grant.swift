@@ -105,15 +105,16 @@ struct Grant {
         }
     }
 
-    /// `*`, `domain:verb` or `domain:*`.
+    /// `*`, `domain:verb` or `domain:*`, the last two also with `:name` of the one thing that they are for.
     static func isScope(_ scope: Scope) -> Bool {
         if Array(scope.name.utf8) == [42] { return true }
         let parts = scope.name.utf8.split(separator: 58, omittingEmptySubsequences: false)
-        guard parts.count == 2 else { return false }
-        func isWord(_ part: Substring.UTF8View) -> Bool {
-            (1...32).contains(part.count) && part.allSatisfy { Self.isAlphanumeric($0) || $0 == 45 }
+        guard (2...3).contains(parts.count) else { return false }
+        func isWord(_ part: Substring.UTF8View, _ length: ClosedRange<Int> = 1...32) -> Bool {
+            length.contains(part.count) && part.allSatisfy { Self.isAlphanumeric($0) || $0 == 45 }
         }
         return isWord(parts[0]) && (isWord(parts[1]) || parts[1].elementsEqual([42]))
+            && (parts.count == 2 || isWord(parts[2], 1...63))
     }
 }
 

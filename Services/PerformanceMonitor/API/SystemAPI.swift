@@ -51,7 +51,7 @@ struct SystemAPI {
         let processes = await self.monitor.processes
         let now = ContinuousClock.now
         let connections = JSON(processes.gauge("connections", of: .gateway, at: now))
-        // obs-bridge counts the default tenant's sources, which are nobody else's business.
+        // obs-bridge speaks of the default tenant's sources and OBS, which are nobody else's business.
         let showsSources = principal.tenant == Principal.defaultTenant
         func sources(_ name: String) -> JSON {
             showsSources ? JSON(processes.gauge(name, of: .obsBridge, at: now)) : nil
@@ -73,8 +73,9 @@ struct SystemAPI {
                 "averageMemoryUsage": nil, "averageRenderTime": nil,
             ],
             "obs": [
-                "connected": .bool((processes.gauge("obs.connected", of: .obsBridge, at: now) ?? 0) > 0), "fps": nil,
-                "renderTime": nil, "skippedFrames": nil, "totalFrames": nil,
+                "connected": .bool((processes.gauge("obs.connected", of: .obsBridge, at: now) ?? 0) > 0),
+                "fps": sources("obs.fps"), "renderTime": sources("obs.renderTime"),
+                "skippedFrames": sources("obs.skippedFrames"), "totalFrames": sources("obs.totalFrames"),
             ],
         ]
         return .json(body)
@@ -148,16 +149,5 @@ struct SystemAPI {
             "gauges": .object(report.gauges.mapValues { JSON($0) }),
             "age": .number(((now - entry.heard) / .seconds(1)).tenths),
         ]
-    }
-}
-
-extension JSON {
-    /// A whole number if it is one.
-    init(_ value: Double?) {
-        guard let value, value.isFinite else {
-            self = .null
-            return
-        }
-        self = Int64(exactly: value).map { .integer($0) } ?? .number(value)
     }
 }

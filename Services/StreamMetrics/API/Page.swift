@@ -25,6 +25,16 @@ struct Page {
         return String(text)
     }
 
+    func choice<Choice: RawRepresentable & CaseIterable>(
+        _ name: String, of type: Choice.Type
+    ) throws(APIFailure) -> Choice? where Choice.RawValue == String {
+        guard let text = self.query[name[...]] else { return nil }
+        guard let choice = Choice(rawValue: String(text)) else {
+            throw Self.refuse(name, "must be one of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return choice
+    }
+
     /// ISO 8601 or Unix milliseconds.
     func moment(_ name: String) throws(APIFailure) -> Timestamp? {
         guard let text = self.query[name[...]] else { return nil }
@@ -40,7 +50,7 @@ struct Page {
         ["data": .array(data), "pagination": ["next_cursor": JSON(next), "has_more": .bool(next != nil)]]
     }
 
-    private static func refuse(_ name: String, _ reason: String) -> APIFailure {
+    static func refuse(_ name: String, _ reason: String) -> APIFailure {
         APIFailure(.badRequest, "\(name) \(reason)", details: ["field": name, "reason": reason])
     }
 }
@@ -48,13 +58,4 @@ struct Page {
 extension APIContext {
     /// A part of the path.
     func id(_ name: String = "id") throws -> String { try self.parameters.require(name) }
-}
-
-extension Request {
-    /// A JSON object, or an empty one where there is no body.
-    func decodeOptionalObject(_ context: APIContext) async throws -> [String: JSON] {
-        if self.headers[.contentLength] == "0" { return [:] }
-        if self.headers[.contentLength] == nil, self.headers[.transferEncoding] == nil { return [:] }
-        return try await self.decodeObject(context)
-    }
 }

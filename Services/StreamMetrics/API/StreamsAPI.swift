@@ -10,14 +10,20 @@ struct StreamsAPI: Sendable {
     let streams: Streams
     let viewers: Viewers
     let chat: Chat
+    let audience: Audience
+    let health: HealthBook
+    let media: Media
+    let limit: CredentialLimit
 
     func add(to router: Router<APIContext>) {
         for prefix in ["/v1/streams", "/api/v1/streams"] {
-            let group = router.group(RouterPath(prefix))
+            let group = router.group(RouterPath(prefix)).add(middleware: self.limit)
             self.addStreams(to: group)
             self.addStates(to: group)
             self.addViewers(to: group)
+            self.addNumbers(to: group)
             group.get("/:id/chat", use: self.history)
+            group.post("/:id/chat/:message/moderate", use: self.moderate)
         }
     }
 
@@ -59,7 +65,9 @@ struct StreamsAPI: Sendable {
         let (streams, media) = (self.streams, self.streams.media)
         group.post("/:id/start") { _, context in
             let principal = try context.require(.streamsWrite)
-            return Response.json(try await streams.start(context.id(), tenant: principal.tenant).json(media))
+            let stream = try await streams.start(
+                context.id(), tenant: principal.tenant, liveMax: principal.tier.liveStreamsMax)
+            return Response.json(stream.json(media))
         }
         group.post("/:id/stop") { _, context in
             let principal = try context.require(.streamsWrite)
@@ -82,21 +90,52 @@ struct StreamsAPI: Sendable {
         }
     }
 
+    private func addNumbers(to group: RouterGroup<APIContext>) {
+        let (streams, audience, health, servers) = (self.streams, self.audience, self.health, self.media)
+        group.get("/:id/health") { _, context in
+            let principal = try context.require(.streamsRead)
+            let stream = try await streams.get(context.id(), tenant: principal.tenant)
+            return Response.json(health.json(of: stream, signal: await servers.signal(of: stream)))
+        }
+        group.get("/:id/analytics") { request, context in
+            let principal = try context.require(.analyticsRead)
+            let page = Page(request.uri.queryParameters)
+            let (start, end) = (try page.moment("start"), try page.moment("end"))
+            let stream = try await streams.get(context.id(), tenant: principal.tenant)
+            let range = (start ?? stream.startedAt ?? stream.createdAt, end ?? stream.endedAt ?? .now)
+            guard range.0 <= range.1 else { throw Page.refuse("end", "must not be before start") }
+            return Response.json(try await audience.report(stream, from: range.0, to: range.1).json)
+        }
+    }
+
+    @Sendable private func moderate(_ request: Request, _ context: APIContext) async throws -> Response {
+        let principal = try context.require(.streamsWrite)
+        let draft = try ModerationDraft(try await request.decodeObject(context))
+        return Response.json(
+            try await self.chat.moderate(context.id("message"), in: context.id(), draft, by: principal))
+    }
+
     @Sendable private func history(_ request: Request, _ context: APIContext) async throws -> Response {
         let principal = try context.require(.streamsRead)
         let page = Page(request.uri.queryParameters)
         let limit = try page.number("limit", 1...100, default: 50)
-        let before = try page.id("before") { $0.hasPrefix("msg_") && ULID(text: $0.dropFirst(4)) != nil }
+        let before = try page.id("before", Chat.isID)
+        let moderation = try page.choice("moderation", of: Moderation.self)
+        // What was decided, and on what, is for moderators.
+        if moderation != nil { _ = try context.require(.streamsWrite) }
         let stream = try await self.streams.get(context.id(), tenant: principal.tenant)
-        let lines = try await self.chat.history(stream.id, tenant: principal.tenant, limit: limit + 1, before: before)
+        let lines = try await self.chat.history(
+            stream.id, tenant: principal.tenant, limit: limit + 1, before: before, moderation: moderation)
         let data = lines.prefix(limit).map { line -> JSON in
-            [
-                "stream_id": .string(line.streamID), "message_id": .string(line.messageID),
-                "user_id": .string(line.userID),
-                "username": .string(line.username), "message": .string(line.message),
-                "timestamp": .string(line.timestamp),
+            let message = line.message
+            var members: [String: JSON] = [
+                "stream_id": .string(message.streamID), "message_id": .string(message.messageID),
+                "user_id": .string(message.userID), "username": .string(message.username),
+                "message": .string(message.message), "timestamp": .string(message.timestamp),
             ]
+            if moderation != nil { members["moderation"] = line.moderation }
+            return .object(members)
         }
-        return Response.json(Page.body(data, next: lines.count > limit ? lines[limit - 1].messageID : nil))
+        return Response.json(Page.body(data, next: lines.count > limit ? lines[limit - 1].message.messageID : nil))
     }
 }

@@ -2,6 +2,7 @@ import Crypto
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
+import ServiceKit
 
 /// The two cookies of the sign-in pages: who is signed in, and, before that, which browser the form was given to.
 ///

@@ -5,11 +5,15 @@ enum ScopeWords {
     private static let table: [(scope: Scope, words: String)] = [
         (.all, "Everything that you may do in this channel"),
         (.obsRead, "See sources, scenes and the state of OBS"),
-        (.obsSources, "Change sources and scenes in OBS"),
+        (.obsSources, "Change sources and place them in scenes of OBS"),
+        (.obsScene, "Switch scenes in OBS"),
+        (.obsStream, "Start and stop streams and recordings in OBS"),
+        (.obsConnect, "Add, change and remove connections to OBS"),
         (.systemRead, "See how the system is doing"),
         (.streamsRead, "See streams and their viewers"),
         (.streamsWrite, "Start, change and end streams"),
         (.analyticsRead, "See audience numbers"),
+        (.recordingsRead, "See recordings of streams"),
         (.activitiesRead, "See the channel's activities"),
         (.activitiesWrite, "Report activities in the channel's name"),
         (.channelRead, "See the channel's settings and state"),
@@ -40,6 +44,10 @@ enum ScopeWords {
 
     static func words(for scope: Scope) -> String {
         if let words = self.byScope[scope] { return words }
+        let parts = scope.name.split(separator: ":")
+        if parts.count == 3 {
+            return "\(self.words(for: Scope("\(parts[0]):\(parts[1])"))), on \(parts[2]) only"
+        }
         guard scope.name.hasSuffix(":*") else { return scope.name }
         return "Everything to do with \(scope.name.dropLast(2))"
     }

@@ -1,0 +1,161 @@
+import Database
+import DomainService
+import Events
+import HTTPTypes
+import ServiceKit
+
+/// The OBS connections as they are stored, a set a tenant.
+struct OBSConnections: Sendable {
+    private let database: Database
+    private let writer: EventWriter
+    let seal: PasswordSeal
+
+    /// Connections of a tenant.
+    static let max = 100
+
+    init(_ service: DomainService, seal: PasswordSeal) {
+        self.database = service.database
+        self.writer = service.writer
+        self.seal = seal
+    }
+
+    /// All tenants', for the keepers.
+    func all() async throws -> [OBSConnection] {
+        try await self.database.query("SELECT * FROM connections ORDER BY id")
+            .map { row throws(DatabaseError) in try OBSConnection(row) }
+    }
+
+    func list(tenant: String) async throws -> [OBSConnection] {
+        try await self.database.query("SELECT * FROM connections WHERE tenant = \(tenant) ORDER BY name")
+            .map { row throws(DatabaseError) in try OBSConnection(row) }
+    }
+
+    /// Throws 404.
+    func find(_ name: String, tenant: String) async throws -> OBSConnection {
+        guard let connection = try await self.lookUp(name, tenant: tenant) else { throw Self.notFound(name) }
+        return connection
+    }
+
+    func lookUp(_ name: String, tenant: String) async throws -> OBSConnection? {
+        guard ConnectionDraft.isName(name) else { return nil }
+        return try await self.database.query("SELECT * FROM connections WHERE tenant = \(tenant) AND name = \(name)")
+            .first.map { row throws(DatabaseError) in try OBSConnection(row) }
+    }
+
+    /// Throws 409 when the name is taken, or when there are too many.
+    func create(_ name: String, _ draft: ConnectionDraft, tenant: String) async throws -> OBSConnection {
+        let (host, port) = try draft.requireAddress()
+        var connection = OBSConnection(name: name, tenant: tenant, host: host, port: port, at: .now)
+        try draft.apply(to: &connection, seal: self.seal, at: connection.createdAt)
+        let made = connection
+        do {
+            return try await self.writer.write { mutation in
+                let rows = try await mutation.query(
+                    "SELECT count(*) AS count FROM connections WHERE tenant = \(tenant)")
+                guard try rows[0].decode("count", as: Int.self) < Self.max else {
+                    throw APIFailure(.conflict, "There are \(Self.max) OBS connections already")
+                }
+                _ = try await mutation.query(
+                    """
+                    INSERT INTO connections (id, tenant, name, host, port, path, tls, password, enabled, wins, input_kind,
+                        fallback_kind, refresh_pages, stream, created_at, updated_at)
+                    VALUES (\(made.id), \(tenant), \(name), \(made.host), \(made.port), \(made.path), \(made.tls),
+                        \(made.password), \(made.enabled), \(made.wins.rawValue), \(made.inputKind), \(made.fallbackKind),
+                        \(made.refreshPages), \(made.stream), \(made.createdAt), \(made.updatedAt))
+                    """)
+                return made
+            }
+        } catch DatabaseError.uniqueViolation("connections_name") {
+            throw APIFailure(.conflict, "There is an OBS connection named '\(name)' already")
+        }
+    }
+
+    /// Throws 404.
+    func update(_ name: String, _ draft: ConnectionDraft, tenant: String) async throws -> OBSConnection {
+        let seal = self.seal
+        return try await self.change(name, tenant: tenant) { try draft.apply(to: &$0, seal: seal, at: .now) }
+    }
+
+    /// Says whether there is to be a link. Throws 404.
+    func setEnabled(_ enabled: Bool, _ name: String, tenant: String) async throws -> OBSConnection {
+        try await self.change(name, tenant: tenant) { $0.enabled = enabled }
+    }
+
+    func setStream(_ stream: String, of connection: OBSConnection) async throws -> OBSConnection {
+        try await self.change(connection.name, tenant: connection.tenant) { $0.stream = stream }
+    }
+
+    private func change(
+        _ name: String, tenant: String, _ body: @escaping @Sendable (inout OBSConnection) throws -> Void
+    ) async throws -> OBSConnection {
+        try await self.writer.write { mutation in
+            guard ConnectionDraft.isName(name),
+                let row = try await mutation.query(
+                    "SELECT * FROM connections WHERE tenant = \(tenant) AND name = \(name)"
+                ).first
+            else { throw Self.notFound(name) }
+            var changed = try OBSConnection(row)
+            try body(&changed)
+            _ = try await mutation.query(
+                """
+                UPDATE connections SET host = \(changed.host), port = \(changed.port), path = \(changed.path),
+                    tls = \(changed.tls), password = \(changed.password), enabled = \(changed.enabled),
+                    wins = \(changed.wins.rawValue), input_kind = \(changed.inputKind),
+                    fallback_kind = \(changed.fallbackKind), refresh_pages = \(changed.refreshPages),
+                    stream = \(changed.stream), updated_at = \(changed.updatedAt)
+                WHERE id = \(changed.id)
+                """)
+            return changed
+        }
+    }
+
+    /// With its placements, of which nobody is told: what is in OBS stays there. Throws 404.
+    func delete(_ name: String, tenant: String) async throws -> OBSConnection {
+        try await self.writer.write { mutation in
+            guard ConnectionDraft.isName(name),
+                let row = try await mutation.query(
+                    "DELETE FROM connections WHERE tenant = \(tenant) AND name = \(name) RETURNING *"
+                ).first
+            else { throw Self.notFound(name) }
+            let connection = try OBSConnection(row)
+            if connection.connected { mutation.emit(connection.changed(nil)) }
+            return connection
+        }
+    }
+
+    /// Tells clients that the link is up, or down (`nil`), unless they were told that last.
+    func tell(_ versions: OBSVersions?, _ id: String) async throws {
+        try await self.writer.write { mutation in
+            guard let row = try await mutation.query("SELECT * FROM connections WHERE id = \(id)").first else { return }
+            let connection = try OBSConnection(row)
+            if let versions {
+                _ = try await mutation.query(
+                    """
+                    UPDATE connections SET connected = true, obs_version = \(versions.obs),
+                        websocket_version = \(versions.websocket), last_connected = \(Timestamp.now) WHERE id = \(id)
+                    """)
+            } else {
+                _ = try await mutation.query("UPDATE connections SET connected = false WHERE id = \(id)")
+            }
+            if connection.connected != (versions != nil) { mutation.emit(connection.changed(versions)) }
+        }
+    }
+
+    static func notFound(_ name: String) -> APIFailure {
+        APIFailure(.notFound, "There is no OBS connection named '\(name.prefix(100))'")
+    }
+}
+
+struct OBSVersions: Sendable, Equatable {
+    var obs: String
+    var websocket: String
+}
+
+extension OBSConnection {
+    fileprivate func changed(_ versions: OBSVersions?) -> Event {
+        let payload = OBSConnectionChanged(
+            connected: versions != nil, connectionId: self.id, obsVersion: versions?.obs,
+            websocketVersion: versions?.websocket)
+        return Event(payload, tenant: self.tenant, room: self.name, publisher: .obsBridge)
+    }
+}

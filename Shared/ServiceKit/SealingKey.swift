@@ -1,0 +1,20 @@
+public import Configuration
+import FoundationEssentials
+
+extension ConfigReader {
+    /// The key of 256 bits that secrets are sealed with before they are stored: what a file holds in 64 hexadecimal digits. Required.
+    public func sealingKey(forKey key: ConfigKey) throws -> [UInt8] {
+        guard let path = self.string(forKey: key) else {
+            throw ConfigurationError(key: "\(key)", problem: "must name a file with 64 hexadecimal digits")
+        }
+        guard let data = try? Data(contentsOf: URL(filePath: path)) else {
+            // `try?`: whatever the reason, the operator needs the key and the path.
+            throw ConfigurationError(key: "\(key)", problem: "names a file that cannot be read: \(path)")
+        }
+        let digits = String(decoding: data, as: UTF8.self).filter { !$0.isWhitespace }
+        guard let bytes = Hex.decode(digits), bytes.count == 32 else {
+            throw ConfigurationError(key: "\(key)", problem: "must hold 64 hexadecimal digits")
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,48 @@
+import Foundation
+import TestSupport
+
+/// Takes one stream by RTMP and forgets it: ffmpeg.
+enum RTMPListener {
+    static let isAvailable = FileManager.default.isExecutableFile(atPath: Self.program)
+    static let key = "key"
+
+    private static let program = "/usr/bin/ffmpeg"
+
+    /// Runs `body` with the address that it listens at.
+    static func with(_ body: (String) async throws -> Void) async throws {
+        var (port, process) = try Self.start()
+        defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+        try await Suite.eventually("ffmpeg listens", within: .seconds(90)) {
+            // Another test can have taken the port in the meantime.
+            if !process.isRunning { (port, process) = try Self.start() }
+            return try Self.isListening(at: port)
+        }
+        try await body(Self.address(port))
+    }
+
+    /// Where nobody listens.
+    static var deadAddress: String { Self.address(Self.freePort) }
+
+    private static func start() throws -> (port: Int, process: Process) {
+        let port = Self.freePort
+        let process = Process()
+        process.executableURL = URL(filePath: Self.program)
+        process.arguments = [
+            "-loglevel", "error", "-listen", "1", "-i", "\(Self.address(port))/\(Self.key)", "-f", "null", "-",
+        ]
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        return (port, process)
+    }
+
+    /// To connect and see would be the one stream that it takes.
+    private static func isListening(at port: Int) throws -> Bool {
+        let line = String(format: "0100007F:%04X 00000000:0000 0A", port)
+        return try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).contains(line)
+    }
+
+    private static var freePort: Int { Int(freeEndpoint().split(separator: ":").last ?? "") ?? 0 }
+
+    private static func address(_ port: Int) -> String { "rtmp://127.0.0.1:\(port)/live" }
+}
