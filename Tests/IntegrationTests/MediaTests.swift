@@ -23,6 +23,16 @@ struct MediaTests {
         func moment(_ name: String) async throws -> Timestamp? {
             try await self.streams.succeed("GET", "/\(self.stream)")[name]?.string.flatMap { Timestamp(iso8601: $0) }
         }
+
+        /// The event comes before nginx has its answer: an encoder that nginx lets in is in its statistics.
+        func untilPublished() async throws {
+            try await Suite.eventually("nginx has let the encoder in", within: .seconds(60)) {
+                let list = try await self.suite.request(
+                    "GET", .streamMetrics, "/v1/media/servers", token: self.streams.token)
+                return list["data"]?.array?.first?["state"] == "known"
+                    && list["data"]?.array?.first?["publishers"] == 1
+            }
+        }
     }
 
     /// A stream that nobody publishes yet, with a client that hears all of it.
@@ -139,12 +149,7 @@ struct MediaTests {
             func signal() async throws -> JSON? {
                 try await stage.streams.succeed("GET", "/\(stage.stream)/health")["signal"]
             }
-            try await Suite.eventually("nginx was asked") {
-                let list = try await stage.suite.request(
-                    "GET", .streamMetrics, "/v1/media/servers", token: stage.streams.token)
-                return list["data"]?.array?.first?["state"] == "known"
-                    && list["data"]?.array?.first?["publishers"] == 1
-            }
+            try await stage.untilPublished()
             let killed = Timestamp.now
             try await stage.nginx.kill()
             try await Suite.eventually("it is unknown", within: .seconds(90)) { try await signal() == "unknown" }
@@ -162,6 +167,7 @@ struct MediaTests {
         try await Self.with { stage in
             let encoder = try stage.nginx.publish(stage.stream, key: stage.key)
             _ = try await stage.socket.next(within: .seconds(60)) { $0["type"] == "stream.started" }
+            try await stage.untilPublished()
             try await stage.suite.kill9(.streamMetrics)
             // Longer than what the last statistics could explain.
             try await Task.sleep(for: .seconds(10))
