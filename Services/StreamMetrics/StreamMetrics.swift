@@ -18,6 +18,8 @@ struct StreamMetrics {
                 Migration(
                     name: "0003-audience", sql: String(decoding: PackageResources._003_audience_sql, as: UTF8.self)),
                 Migration(name: "0004-media", sql: String(decoding: PackageResources._004_media_sql, as: UTF8.self)),
+                Migration(
+                    name: "0005-channels", sql: String(decoding: PackageResources._005_channels_sql, as: UTF8.self)),
             ]
             let service = try DomainService(
                 .streamMetrics, process, migrations: migrations, openAPI: PackageResources.openapi_yaml,
@@ -27,11 +29,14 @@ struct StreamMetrics {
             let viewers = Viewers(service)
             let chat = Chat(service, cache: cache, retention: config.chatRetention)
             let reactions = Reactions(service, cache: cache)
-            let activities = Activities(service)
+            let sessions = Sessions(service)
             let audience = Audience(service)
             let health = HealthBook()
 
-            ChannelsAPI(activities: activities).add(to: service.router)
+            ChannelsAPI(
+                activities: Activities(service), tips: Tips(service), sessions: sessions, overlays: Overlays(service),
+                topics: ChannelTopics(service)
+            ).add(to: service.router)
             service.commands.answer(FindStream.self) { command in
                 try await CommandFailure.translating { try await streams.find(command) }
             }
@@ -65,7 +70,9 @@ struct StreamMetrics {
             service.commands.answer(SendReaction.self) { command in
                 try await CommandFailure.translating { try await reactions.send(command) }
             }
-            return service.parts(with: [chat.cleaning, reactions.announcing, audience.announcing] + media.duties) {
+            return service.parts(
+                with: [chat.cleaning, reactions.announcing, audience.announcing, sessions.rolling] + media.duties
+            ) {
                 await streams.gauges()
             }
         }

@@ -123,7 +123,10 @@ struct Streams: Sendable {
             streamID: stream.id, startedAt: moment, protocol: stream.protocol.rawValue, ingestEndpoint: ingest)
         mutation.emit(
             Event(started, tenant: stream.tenant, room: stream.id, publisher: .streamMetrics, time: moment))
-        if isFirst { mutation.emit(Self.status(isLive: true, stream.tenant, moment)) }
+        if isFirst {
+            mutation.emit(Self.status(isLive: true, stream.tenant, moment))
+            try await Sessions.goesLive(stream.tenant, at: moment, in: mutation)
+        }
         return stream
     }
 

@@ -14,6 +14,17 @@ extension Event {
             data: JSON.encode(payload))
     }
 
+    /// The same of a type whose payload has no Swift type: what it is depends on who says it.
+    /// - Parameter data: an object.
+    public init(
+        _ type: EventType, _ data: JSON, tenant: String, room: String = "", publisher: ServiceName,
+        time: Timestamp = .now
+    ) {
+        self.init(
+            id: ULID(at: time), type: type, tenant: tenant, room: room, publisher: publisher, time: time,
+            data: data.bytes)
+    }
+
     /// Decodes the payload; throws `DecodingError`.
     public func payload<Payload: EventPayload>(as type: Payload.Type) throws -> Payload {
         try JSON.decode(type, from: self.data)

@@ -88,7 +88,8 @@ enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
         case .manager:
             Scopes(
                 Role.dj.scopes.all.union([
-                    .radioWrite, .obsSources, .obsScene, .obsStream, .camerasWrite, .overlaysBroadcast, .tipsModeration,
+                    .radioWrite, .obsSources, .obsScene, .obsStream, .camerasWrite, .overlaysWrite, .overlaysBroadcast,
+                    .tipsWrite, .tipsModeration, .sessionWrite,
                 ]))
         case .admin, .owner: [.all]
         }

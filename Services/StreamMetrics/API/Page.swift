@@ -35,6 +35,29 @@ struct Page {
         return choice
     }
 
+    /// Several of an enumeration's raw values, with commas between them.
+    func choices<Choice: RawRepresentable & CaseIterable>(
+        _ name: String, of type: Choice.Type
+    ) throws(APIFailure) -> [Choice] where Choice.RawValue == String {
+        var choices: [Choice] = []
+        for text in self.query[name[...]]?.split(separator: ",") ?? [] {
+            guard let choice = Choice(rawValue: String(text)) else {
+                throw Self.refuse(name, "must be of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
+            choices.append(choice)
+        }
+        return choices
+    }
+
+    /// A text of at most so many Unicode scalars.
+    func text(_ name: String, _ max: Int) throws(APIFailure) -> String? {
+        guard let text = self.query[name[...]] else { return nil }
+        guard text.unicodeScalars.count <= max, !text.utf8.contains(0) else {
+            throw Self.refuse(name, "must have at most \(max) characters and no NUL")
+        }
+        return String(text)
+    }
+
     /// ISO 8601 or Unix milliseconds.
     func moment(_ name: String) throws(APIFailure) -> Timestamp? {
         guard let text = self.query[name[...]] else { return nil }

@@ -26,6 +26,15 @@ struct ActivityDraft: Sendable {
 
     /// A whole message should fit into one frame of 40,960 bytes (contract astro §1).
     private static let dataBytesMax = 32_768
+    /// Beyond it a sum of them is no longer exact.
+    static let amountMax = 1e12
+
+    /// What the service itself has to report.
+    init(_ kind: ActivityKind, by provider: ActivityProvider, _ data: JSON) {
+        self.kind = kind
+        self.provider = provider
+        self.data = data
+    }
 
     init(_ body: [String: JSON]) throws(APIFailure) {
         let members = Members(body)
@@ -36,6 +45,7 @@ struct ActivityDraft: Sendable {
         _ = try data.require("username", try data.text("username", 1...200, mayBeBlank: true))
         for name in ["displayName", "providerId"] { _ = try data.text(name, 0...200) }
         _ = try data.text("avatar", 0...2000)
+        _ = try data.number("amount", 0...Self.amountMax)
         self.data = .object(data.object)
         guard self.data.bytes.count <= Self.dataBytesMax else {
             throw members.invalid("data", "must have at most \(Self.dataBytesMax) bytes")

@@ -17,28 +17,40 @@ struct Activities: Sendable {
     func create(_ draft: ActivityDraft, tenant: String) async throws -> ChannelActivity {
         try await self.writer.write { mutation in
             let moment = Timestamp.now
-            let rows = try await mutation.query(
-                """
-                WITH session AS (
-                    INSERT INTO channels (tenant, session_events_count) VALUES (\(tenant), 1)
-                    ON CONFLICT (tenant) DO UPDATE SET session_events_count = channels.session_events_count + 1
-                    RETURNING session_events_count)
-                INSERT INTO activities (id, tenant, type, provider, data, session_events_count, created_at, updated_at)
-                SELECT \(HexID.new(at: moment)), \(tenant), \(draft.kind.rawValue), \(draft.provider.rawValue), \(draft.data),
-                    session_events_count, \(moment), \(moment) FROM session RETURNING *
-                """)
-            guard let row = rows.first else { throw DatabaseError.decoding("an insert returned nothing") }
-            let activity = try ChannelActivity(row)
-            mutation.emit(Self.event(activity, moment))
-            return activity
+            let channel = try await Channel.open(tenant, at: moment, in: mutation)
+            return try await Self.insert(draft, in: channel, at: moment, in: mutation)
         }
     }
 
+    /// Stores and says an activity, and adds it to its channel's session.
+    /// - Parameter sums: whether its amount is in the currency that the channel's sums are in.
+    static func insert(
+        _ draft: ActivityDraft, in channel: Channel, sums: Bool = true, at moment: Timestamp, in mutation: Mutation
+    ) async throws -> ChannelActivity {
+        let rows = try await mutation.query(
+            """
+            WITH session AS (
+                UPDATE channels SET session_events_count = session_events_count + 1 WHERE tenant = \(channel.id)
+                RETURNING session_events_count)
+            INSERT INTO activities (id, tenant, type, provider, data, session_events_count, created_at, updated_at)
+            SELECT \(HexID.new(at: moment)), \(channel.id), \(draft.kind.rawValue), \(draft.provider.rawValue), \(draft.data),
+                session_events_count, \(moment), \(moment) FROM session RETURNING *
+            """)
+        guard let row = rows.first else { throw DatabaseError.decoding("an insert returned nothing") }
+        let activity = try ChannelActivity(row)
+        mutation.emit(Self.event(activity, moment))
+        try await Sessions.add(
+            SessionContribution(activity, draft.kind, sums: sums), to: channel, at: moment, in: mutation)
+        return activity
+    }
+
     /// Newest first.
+    /// - Parameter kinds: only of these; none: of all.
     func list(
-        tenant: String, limit: Int, offset: Int, after: Timestamp?, before: Timestamp?
+        tenant: String, kinds: [ActivityKind], limit: Int, offset: Int, after: Timestamp?, before: Timestamp?
     ) async throws -> [ChannelActivity] {
         var query: Query = "SELECT * FROM activities WHERE tenant = \(tenant)"
+        if !kinds.isEmpty { query += " AND type = ANY(\(kinds.map(\.rawValue)))" }
         if let after { query += " AND created_at > \(after)" }
         if let before { query += " AND created_at < \(before)" }
         query += " ORDER BY seq DESC LIMIT \(limit) OFFSET \(offset)"
