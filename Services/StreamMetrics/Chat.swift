@@ -10,13 +10,15 @@ struct Chat: Sendable {
     private let database: Database
     let writer: EventWriter
     private let cache: StreamCache
+    private let limit: SenderLimit
     private let retention: Duration
     private let logger: Logger
 
-    init(_ service: DomainService, cache: StreamCache, retention: Duration) {
+    init(_ service: DomainService, cache: StreamCache, limit: SenderLimit, retention: Duration) {
         self.database = service.database
         self.writer = service.writer
         self.cache = cache
+        self.limit = limit
         self.retention = retention
         self.logger = service.logger
     }
@@ -28,6 +30,7 @@ struct Chat: Sendable {
             throw CommandFailure(.forbidden, "The scope streams:read is needed")
         }
         if let problem = Self.problem(with: command.message) { throw CommandFailure(.invalid, problem) }
+        try self.limit.take(sender)
         let (answer, finding) = try await self.writer.write { mutation in
             let finding = try await self.cache.find(command.stream, in: mutation)
             guard finding.entry.tenant == sender.tenant else {

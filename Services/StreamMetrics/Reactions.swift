@@ -22,14 +22,16 @@ struct Reactions: Sendable {
 
     private let writer: EventWriter
     private let cache: StreamCache
+    private let limit: SenderLimit
     private let logger: Logger
     private let announced = NIOLockedValueBox<[Key: Announced]>([:])
 
     private static let interval = Duration.milliseconds(250)
 
-    init(_ service: DomainService, cache: StreamCache) {
+    init(_ service: DomainService, cache: StreamCache, limit: SenderLimit) {
         self.writer = service.writer
         self.cache = cache
+        self.limit = limit
         self.logger = service.logger
     }
 
@@ -42,6 +44,7 @@ struct Reactions: Sendable {
         guard Self.isReaction(command.reaction) else {
             throw CommandFailure(.invalid, "reaction must be one emoji of at most 32 bytes")
         }
+        try self.limit.take(sender)
         let (count, finding) = try await self.writer.write { mutation in
             let finding = try await self.cache.find(command.stream, in: mutation)
             guard finding.entry.tenant == sender.tenant else {

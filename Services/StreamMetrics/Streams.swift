@@ -164,6 +164,7 @@ struct Streams: Sendable {
         mutation.emit(Event(ended, tenant: stream.tenant, room: stream.id, publisher: .streamMetrics, time: moment))
         if try await Self.liveCount(stream.tenant, upTo: 1, in: mutation) == 0 {
             mutation.emit(Self.status(isLive: false, stream.tenant, moment))
+            try await Sessions.goesOffline(stream.tenant, at: moment, in: mutation)
         }
         return stream
     }

@@ -6,6 +6,8 @@ public struct EventLog: Sendable {
     private let publisher: ServiceName
 
     public static let pageMax = 1000
+    /// A page that has reached so many bytes of data ends there: what a client may put into one event is not little.
+    public static let pageBytesMax = 8 << 20
 
     public init(_ database: Database, publisher: ServiceName) {
         self.database = database
@@ -45,11 +47,18 @@ public struct EventLog: Sendable {
         try await self.events(matching: EventFilter(from: since, after: seq, limit: limit))
     }
 
+    /// At most `pageMax` of them, and no more than end in `pageBytesMax`.
     public func events(matching filter: EventFilter) async throws(DatabaseError) -> [Event] {
         let rows = try await self.database.query(
             """
             SELECT (SELECT epoch FROM event_head) AS epoch, seq, id, type, tenant, room, time, data
-            FROM event_log WHERE \(filter.condition) ORDER BY seq LIMIT \(min(max(0, filter.limit), Self.pageMax))
+            FROM (
+                SELECT *, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before
+                FROM (
+                    SELECT * FROM event_log WHERE \(filter.condition)
+                    ORDER BY seq LIMIT \(min(max(0, filter.limit), Self.pageMax))
+                ) AS found
+            ) AS page WHERE bytes_before < \(Self.pageBytesMax) ORDER BY seq
             """)
         var events: [Event] = []
         for row in rows { events.append(try self.event(row)) }

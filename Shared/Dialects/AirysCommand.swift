@@ -159,7 +159,7 @@ struct AirysProblem: Error {
         case .notFound: self.init("CAMERA_NOT_FOUND", "There is no such camera", envelope)
         case .forbidden, .unauthenticated: self.init("FORBIDDEN", "The token does not allow this", envelope)
         case .invalid: self.init("INVALID_SETTINGS", failure.message, envelope)
-        case .conflict, .unavailable, .deadlineExceeded, .unknownCommand, .internalError:
+        case .conflict, .limited, .unavailable, .deadlineExceeded, .unknownCommand, .internalError:
             self.init("CONTROL_FAILED", "The camera service cannot do this now", envelope)
         }
     }

@@ -127,6 +127,7 @@ struct WaveProblem: Error {
             case .forbidden, .unauthenticated: ("FORBIDDEN", "The key does not allow this")
             case .invalid: ("VALIDATION_ERROR", failure.message)
             case .conflict: ("VALIDATION_ERROR", "The stream's state does not allow this")
+            case .limited: ("RATE_LIMITED", failure.message)
             case .unavailable: ("SERVICE_UNAVAILABLE", "Try again later")
             case .deadlineExceeded: ("TIMEOUT", "The service did not answer in time")
             case .unknownCommand, .internalError: ("INTERNAL_ERROR", "Something went wrong")
@@ -136,6 +137,7 @@ struct WaveProblem: Error {
             self.details["field"] = failure.code == .conflict ? "stream_id" : .string(request.ownField)
             self.details["reason"] = .string(self.message)
         }
+        if failure.code == .limited { self.details["retry_after"] = .integer(Int64(failure.retryAfter ?? 60)) }
         self.requestType = request.type
     }
 }

@@ -168,11 +168,6 @@ struct WaveSession: DialectSession {
     ]
 }
 
-extension Principal {
-    /// Whose sockets are counted together. Tokens and tickets are many and short-lived, so theirs are their user's, or a client's own.
-    fileprivate var seatOwner: String { self.credential == .apiKey ? self.credentialID : self.subject }
-}
-
 extension Closing {
     fileprivate static let rateLimited = Closing(4429, "Rate Limited")
 }

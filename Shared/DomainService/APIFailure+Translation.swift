@@ -22,6 +22,10 @@ extension APIFailure {
             case .invalid: self.init(.badRequest, failure.message)
             case .conflict: self.init(.conflict, failure.message)
             case .unauthenticated: self.init(.unauthorized, failure.message)
+            case .limited:
+                self.init(
+                    .tooManyRequests, failure.message,
+                    headers: failure.retryAfter.map { [.retryAfter: "\($0)"] } ?? [:])
             case .unknownCommand, .internalError: return nil
             }
         default: return nil

@@ -17,7 +17,8 @@ extension DomainService {
             let visible = events.filter { event in
                 Catalogue.byType[event.type].map { principal.maySee($0, room: event.room) } ?? false
             }
-            let next = events.count < filter.limit ? nil : events.last?.position?.seq
+            let isWhole = events.count < filter.limit && events.map(\.data.count).reduce(0, +) < EventLog.pageBytesMax
+            let next = isWhole ? nil : events.last?.position?.seq
             var body = Array("{\"events\":[".utf8)
             for (index, event) in visible.enumerated() {
                 if index > 0 { body.append(UInt8(ascii: ",")) }

@@ -19,15 +19,20 @@ public struct CommandFailure: Error, Sendable, Hashable, Codable {
         case notFound
         case forbidden
         case conflict
+        /// Too often; `retryAfter` says when it may be tried again.
+        case limited
         case unauthenticated
         case internalError
     }
 
     public var code: Code
     public var message: String
+    /// In seconds, of `limited`.
+    public var retryAfter: Int?
 
-    public init(_ code: Code, _ message: String) {
+    public init(_ code: Code, _ message: String, retryAfter: Int? = nil) {
         self.code = code
         self.message = message
+        self.retryAfter = retryAfter
     }
 }

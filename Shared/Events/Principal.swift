@@ -123,6 +123,9 @@ public struct Principal: Sendable {
         scopes: [.obsRead, .obsSources, .obsScene, .obsConnect, .systemRead], credential: .anonymous,
         credentialID: "anonymous")
 
+    /// Whose use of a plan is counted together. Tokens and tickets are many and short-lived, so theirs is their user's, or a client's own.
+    public var seatOwner: String { self.credential == .apiKey ? self.credentialID : self.subject }
+
     /// Whether an event of this kind and room may be shown to it, given that the tenant is right.
     public func maySee(_ entry: CatalogueEntry, room: String) -> Bool {
         guard self.maySee(entry) else { return false }

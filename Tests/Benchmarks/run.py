@@ -77,13 +77,13 @@ class Bench:
         names = [line.split("`")[1] for line in page.read_text().splitlines() if line.startswith("| `") and "| durable |" in line]
         return [name for name in names if not name.startswith(("auth.", "performance."))][:count]
 
-    def token_file(self, count):
-        """A file of so many access tokens, made once."""
-        path = self.folder / f"tokens-{count}.txt"
+    def token_file(self, count, kind="jwt"):
+        """A file of so many access tokens or, of kind apikey, of as many users' keys, made once."""
+        path = self.folder / f"tokens-{kind}-{count}.txt"
         if not path.exists():
             subprocess.run(
                 [self.programs / "Bench", "tokens", "--port", str(self.suite.port("auth")), "--owner-key-file",
-                 self.suite.home / "owner.key", "--count", str(count), path], check=True, timeout=120)
+                 self.suite.home / "owner.key", "--count", str(count), "--type", kind, path], check=True, timeout=120)
         return path
 
 

@@ -90,7 +90,7 @@ def chat(bench):
             *client("wave", port, bench.token, room=stream, types=("chat.message",)), "--clients", 1000,
             "--rates", ",".join(map(str, CHAT_RATES[:2] if bench.is_quick else CHAT_RATES)), "--seconds", 2,
             "--drain", 6, "--settle", 1, "--no-seq", "--t0-mark", '"message":"bench ',
-            "--publisher", f"{bench.programs}/Bench chat --port {port} --tokens {bench.token_file(100)} --stream {stream}",
+            "--publisher", f"{bench.programs}/Bench chat --port {port} --tokens {bench.token_file(100, 'apikey')} --stream {stream}",
             pids=gateway.pids)
         gateway.stop()
         bench.check(result, "i", is_ours=True)

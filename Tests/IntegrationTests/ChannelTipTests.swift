@@ -59,6 +59,13 @@ struct ChannelTipTests {
                     == 409)
             #expect(try await channel.session("tip-count") == ["count": 1])
             #expect(try await channel.succeed("GET", "/tips/*")["total"] == 1)
+            // Numbers as binary fractions have them are still the same ones.
+            let odd = Self.tip("bob", 1.1 * 3, "EUR", ["transactionId": "T2"])
+            let made = try await channel.call("POST", "/tips/*", odd)
+            #expect(made.status == 201 && made.body["donation"]?["amount"] == JSON(1.1 * 3))
+            let again = try await channel.call("POST", "/tips/*", odd)
+            #expect(again.status == 200 && again.body == made.body)
+            #expect(try await channel.session("tip-total") == ["amount": 8.3, "count": 2])
             // Another channel's transaction is its own.
             let other = try await ChannelClient(channel.suite)
             #expect(try await other.call("POST", "/tips/*", body).status == 201)
@@ -105,6 +112,8 @@ struct ChannelTipTests {
             #expect(try await channel.succeed("GET", "/tips/*/moderation?approved=rejected")["recent"] == [rejected])
             #expect(try await channel.call("PUT", "/tips/*/moderation/nothing", ["approved": "allowed"]).status == 404)
             #expect(try await channel.call("PUT", "/tips/*/moderation/\(ids[1])", ["approved": "maybe"]).status == 400)
+            #expect(
+                try await channel.call("PUT", "/tips/*/moderation/\(ids[1])", ["approved": "pending"]).status == 400)
         }
     }
 
@@ -157,6 +166,8 @@ struct ChannelTipTests {
             let reader = try await ChannelClient(channel.suite, channel: channel.channel, scope: "tips:read")
             #expect(try await reader.call("POST", "/tips/*", Self.tip("ann", 5)).status == 403)
             #expect(try await reader.call("PUT", "/tips/*/settings", ["moderation": false]).status == 403)
+            let reporter = try await ChannelClient(channel.suite, channel: channel.channel, scope: "tips:write")
+            #expect(try await reporter.call("PUT", "/tips/*/settings", ["moderation": false]).status == 403)
             let stranger = try await ChannelClient(channel.suite)
             #expect(try await stranger.call("GET", "/tips/\(channel.channel)").status == 403)
             #expect(try await channel.call("GET", "/tips/*?limit=0").status == 400)

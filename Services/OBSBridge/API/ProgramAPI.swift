@@ -156,7 +156,7 @@ struct ProgramAPI {
                     OBSAnswer.notFound: .notInOBS("Scene", scene), 506: APIFailure(.conflict, "Studio mode is off"),
                 ])
             }
-            return try await link.request("GetSceneList")["currentPreviewSceneName"]?.string
+            return try await link.previewScene(once: scene)
         }
         return .json(
             [
@@ -235,6 +235,16 @@ extension OBSFailure {
 extension OBSLink {
     func programScene() async throws(OBSFailure) -> String {
         try await self.request("GetSceneList")["currentProgramSceneName"]?.string ?? ""
+    }
+
+    /// The scene in the preview, once it is that one: a busy OBS takes the request before it follows it. Another one when it does not come.
+    func previewScene(once scene: String) async throws -> String? {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while true {
+            let preview = try await self.request("GetSceneList")["currentPreviewSceneName"]?.string
+            if preview == scene || ContinuousClock.now >= deadline { return preview }
+            try await Task.sleep(for: .milliseconds(50))
+        }
     }
 
     /// Waits until no transition runs any more: only then OBS puts the former program scene into the preview.

@@ -66,8 +66,10 @@ struct TipsAPI: Sendable {
         }
         group.put("/settings") { request, context in
             let channel = try context.channel(with: .tipsWrite)
-            return Response.json(
-                try await tips.change(try TipSettings(try await request.decodeObject(context)), channel))
+            let settings = try TipSettings(try await request.decodeObject(context))
+            // Whoever only reports tips cannot have them shown.
+            if settings.moderation != nil { _ = try context.require(.tipsModeration) }
+            return Response.json(try await tips.change(settings, channel))
         }
         group.get("/moderation") { request, context in
             let channel = try context.channel(with: .tipsModeration)
@@ -86,7 +88,7 @@ struct TipsAPI: Sendable {
             let members = Members(try await request.decodeObject(context))
             try members.requireOnly(["approved"], "is not known here")
             let decision = try members.require(
-                "approved", try members.choice("approved", of: Tip.Approval.self))
+                "approved", try members.choice("approved", of: Tip.Decision.self))
             return Response.json(
                 try await tips.decide(context.id("tip"), decision, in: channel, by: principal.name).json)
         }

@@ -23,9 +23,10 @@ struct Activities: Sendable {
     }
 
     /// Stores and says an activity, and adds it to its channel's session.
-    /// - Parameter sums: whether its amount is in the currency that the channel's sums are in.
+    /// Money is summed in one currency, which is that of the first
+    /// activity that names one, unless the channel has chosen.
     static func insert(
-        _ draft: ActivityDraft, in channel: Channel, sums: Bool = true, at moment: Timestamp, in mutation: Mutation
+        _ draft: ActivityDraft, in channel: Channel, at moment: Timestamp, in mutation: Mutation
     ) async throws -> ChannelActivity {
         let rows = try await mutation.query(
             """
@@ -33,14 +34,20 @@ struct Activities: Sendable {
                 UPDATE channels SET session_events_count = session_events_count + 1 WHERE tenant = \(channel.id)
                 RETURNING session_events_count)
             INSERT INTO activities (id, tenant, type, provider, data, session_events_count, created_at, updated_at)
-            SELECT \(HexID.new(at: moment)), \(channel.id), \(draft.kind.rawValue), \(draft.provider.rawValue), \(draft.data),
+            SELECT \(HexID.new(at: moment)), \(channel.id), \(draft.kind.rawValue), \(draft.provider.rawValue),
+                \(String(decoding: draft.data.bytes, as: UTF8.self))::json,
                 session_events_count, \(moment), \(moment) FROM session RETURNING *
             """)
         guard let row = rows.first else { throw DatabaseError.decoding("an insert returned nothing") }
         let activity = try ChannelActivity(row)
         mutation.emit(Self.event(activity, moment))
-        try await Sessions.add(
-            SessionContribution(activity, draft.kind, sums: sums), to: channel, at: moment, in: mutation)
+        let currency = SessionFamily.money.contains(SessionFamily(draft.kind)) ? draft.currency : nil
+        if let currency, channel.currency == nil {
+            _ = try await mutation.query("UPDATE channels SET currency = \(currency) WHERE tenant = \(channel.id)")
+        }
+        let contribution = SessionContribution(
+            activity, draft.kind, sums: currency == nil || currency == channel.currency ?? currency)
+        try await Sessions.add(contribution, to: channel, at: moment, in: mutation)
         return activity
     }
 

@@ -24,6 +24,9 @@ struct ActivityDraft: Sendable {
     let provider: ActivityProvider
     let data: JSON
 
+    /// What its amount is in, in capital letters; `nil`: it does not say.
+    var currency: String? { self.data["currency"]?.string.flatMap { $0.isEmpty ? nil : $0.uppercased() } }
+
     /// A whole message should fit into one frame of 40,960 bytes (contract astro §1).
     private static let dataBytesMax = 32_768
     /// Beyond it a sum of them is no longer exact.
@@ -45,7 +48,9 @@ struct ActivityDraft: Sendable {
         _ = try data.require("username", try data.text("username", 1...200, mayBeBlank: true))
         for name in ["displayName", "providerId"] { _ = try data.text(name, 0...200) }
         _ = try data.text("avatar", 0...2000)
+        _ = try data.text("sender", 0...200)
         _ = try data.number("amount", 0...Self.amountMax)
+        _ = try data.text("currency", 0...32)
         self.data = .object(data.object)
         guard self.data.bytes.count <= Self.dataBytesMax else {
             throw members.invalid("data", "must have at most \(Self.dataBytesMax) bytes")

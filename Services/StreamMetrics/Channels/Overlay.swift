@@ -56,6 +56,7 @@ struct OverlayDraft: Sendable {
     private static let widgetsMax = 500
     /// An event with the whole of it fits into a message (contract astro §1).
     private static let bytesMax = 524_288
+    private static let settingsBytesMax = 4096
 
     /// A new one.
     init(_ body: [String: JSON]) throws(APIFailure) {
@@ -83,6 +84,9 @@ struct OverlayDraft: Sendable {
         self.type = try members.text("type", 1...32) ?? self.type
         self.name = try members.text("name", 1...200) ?? self.name
         if let settings = try members.members("settings") {
+            guard JSON.object(settings.object).bytes.count <= Self.settingsBytesMax else {
+                throw members.invalid("settings", "must have at most \(Self.settingsBytesMax) bytes")
+            }
             for side in ["width", "height"] {
                 _ = try settings.require(side, try settings.integer(side, 1...16_384, "pixels"))
             }
@@ -99,8 +103,8 @@ struct OverlayDraft: Sendable {
         self.isMobile = try members.bool("mobile") ?? self.isMobile
         self.isCampaign = try members.bool("campaign") ?? self.isCampaign
         self.isFavorite = try members.bool("favorite") ?? self.isFavorite
-        guard self.widgets.bytes.count + self.settings.bytes.count <= Self.bytesMax else {
-            throw members.invalid("widgets", "and settings must have at most \(Self.bytesMax) bytes")
+        guard self.widgets.bytes.count <= Self.bytesMax else {
+            throw members.invalid("widgets", "must have at most \(Self.bytesMax) bytes")
         }
     }
 }

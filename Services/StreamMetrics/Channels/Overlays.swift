@@ -22,8 +22,8 @@ struct Overlays: Sendable {
                 """
                 INSERT INTO overlays
                     (id, tenant, type, name, settings, preview, widgets, mobile, campaign, favorite, created_at, updated_at)
-                VALUES (\(overlay.id), \(channel), \(draft.type), \(draft.name), \(draft.settings), \(draft.preview),
-                    \(draft.widgets), \(draft.isMobile), \(draft.isCampaign), \(draft.isFavorite), \(moment), \(moment))
+                VALUES (\(overlay.id), \(channel), \(draft.type), \(draft.name), \(String(decoding: draft.settings.bytes, as: UTF8.self))::json,
+                    \(draft.preview), \(String(decoding: draft.widgets.bytes, as: UTF8.self))::json, \(draft.isMobile), \(draft.isCampaign), \(draft.isFavorite), \(moment), \(moment))
                 """)
             mutation.emit(Self.event("channel.overlay.update", overlay.json, channel, moment))
             return overlay
@@ -39,8 +39,8 @@ struct Overlays: Sendable {
             let draft = overlay.draft
             _ = try await mutation.query(
                 """
-                UPDATE overlays SET type = \(draft.type), name = \(draft.name), settings = \(draft.settings),
-                    preview = \(draft.preview), widgets = \(draft.widgets), mobile = \(draft.isMobile),
+                UPDATE overlays SET type = \(draft.type), name = \(draft.name), settings = \(String(decoding: draft.settings.bytes, as: UTF8.self))::json,
+                    preview = \(draft.preview), widgets = \(String(decoding: draft.widgets.bytes, as: UTF8.self))::json, mobile = \(draft.isMobile),
                     campaign = \(draft.isCampaign), favorite = \(draft.isFavorite), updated_at = \(moment)
                 WHERE id = \(id)
                 """)
@@ -60,7 +60,7 @@ struct Overlays: Sendable {
         try Self.overlay(try await self.database.query(Self.query(id, channel)))
     }
 
-    /// Newest first, and how many there are.
+    /// Newest first and without their widgets, and how many there are.
     /// - Parameters:
     ///   - type: only of it; `nil`: of every type.
     ///   - search: what stands somewhere in the name, in whatever case.
@@ -73,7 +73,8 @@ struct Overlays: Sendable {
                 AND strpos(lower(name), lower(\(search)::text)) > 0
             """
         let rows = try await self.database.query(
-            "SELECT * FROM overlays WHERE \(condition) ORDER BY seq DESC LIMIT \(limit) OFFSET \(offset)")
+            "SELECT \(unescaped: Self.summary) FROM overlays WHERE \(condition) ORDER BY seq DESC LIMIT \(limit) OFFSET \(offset)"
+        )
         let count = try await self.database.query("SELECT count(*) AS total FROM overlays WHERE \(condition)")
         return (
             try rows.map { row throws(DatabaseError) in try Overlay(row) }, try count.first?.decode("total") ?? 0
@@ -99,6 +100,10 @@ struct Overlays: Sendable {
             return broadcast.json
         }
     }
+
+    private static let summary = """
+        id, tenant, type, name, settings, preview, '[]' AS widgets, mobile, campaign, favorite, created_at, updated_at
+        """
 
     private static func query(_ id: String, _ channel: String) -> Query {
         "SELECT * FROM overlays WHERE id = \(id.filter { $0 != "\0" }) AND tenant = \(channel)"

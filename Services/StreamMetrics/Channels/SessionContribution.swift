@@ -39,7 +39,7 @@ struct SessionContribution: Sendable {
             case .sponsor: isGift ? .gifted : nil
             default: nil
             }
-        self.gifter = kind == .subscriber && isGift ? data["sender"]?.string : nil
+        self.gifter = kind == .subscriber && isGift ? data["sender"]?.string.flatMap { $0.isEmpty ? nil : $0 } : nil
         // A train is one, however often it is heard of.
         self.counts = kind != .hypetrainProgress && kind != .hypetrainEnd
 

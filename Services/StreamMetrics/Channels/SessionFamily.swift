@@ -23,7 +23,15 @@ struct SessionFamily: Sendable, Hashable {
             }
     }
 
+    /// Those whose amounts are in a currency.
+    static let money = [ActivityKind.tip, .superchat, .charityCampaignDonation, .merch, .purchase].map(Self.init)
+
     func key(_ suffix: String) -> String { "\(self.name)-\(suffix)" }
+
+    /// The keys whose values are sums of amounts, or the greatest of them.
+    var amountKeys: [String] {
+        SessionSpan.allCases.flatMap { [$0.sum, $0.topDonation, $0.topDonator] }.map(self.key)
+    }
 
     /// Its keys with the values that nothing has changed yet.
     private var empty: [String: JSON] {

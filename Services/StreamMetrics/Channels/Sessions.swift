@@ -23,46 +23,33 @@ struct Sessions: Sendable {
 
     func get(_ channel: String) async throws -> JSON {
         let moment = Timestamp.now
-        let rows = try await self.database.query(
-            "SELECT \(Channel.columns(at: moment)) FROM channels WHERE tenant = \(channel)")
-        if let read = try rows.first.map({ row throws(DatabaseError) in try Channel(row) }), !read.isOver {
-            return Self.json(read, try await self.database.query(Self.values(of: channel)))
-        }
+        let read = try await Channel.read(channel, at: moment, in: self.database)
+        guard read.channel.isOver else { return Self.json(read.channel, read.session) }
         return try await self.writer.write { mutation in
             try await Self.json(try await Channel.open(channel, at: moment, in: mutation), in: mutation)
         }
     }
 
-    func settings(_ channel: String) async throws -> JSON { try await self.get(channel)["settings"] ?? .null }
-
-    private static func values(of channel: String) -> Query {
-        "SELECT key, data FROM session_values WHERE tenant = \(channel)"
+    func settings(_ channel: String) async throws -> JSON {
+        try await Channel.read(channel, at: .now, in: self.database).channel.settings.json
     }
 
     private static func json(_ channel: Channel, in mutation: Mutation) async throws -> JSON {
-        Self.json(channel, try await mutation.query(Self.values(of: channel.id)))
+        Self.json(channel, try await channel.session(in: mutation))
     }
 
-    private static func json(_ channel: Channel, _ rows: [Row]) -> JSON {
+    private static func json(_ channel: Channel, _ session: [String: JSON]) -> JSON {
         [
             "channel": .string(channel.id), "provider": .string(Self.provider), "settings": channel.settings.json,
-            "data": .object(Self.map(rows)), "sessionEventsCount": .integer(Int64(channel.sessionEventsCount)),
-            "sessionBegan": .string(channel.sessionBegan.iso8601),
-            "weekBegan": .string(max(channel.week, channel.weekBegan).iso8601),
-            "monthBegan": .string(max(channel.month, channel.monthBegan).iso8601),
+            "data": .object(Self.whole(session)), "sessionEventsCount": .integer(Int64(channel.sessionEventsCount)),
+            "sessionBegan": .string(channel.sessionBegan.iso8601), "weekBegan": .string(channel.week.iso8601),
+            "monthBegan": .string(channel.month.iso8601),
         ]
     }
 
     /// Every standard key, and whatever else has a value.
-    private static func map(_ rows: [Row]) -> [String: JSON] {
-        var values = SessionFamily.standard
-        for row in rows {
-            // `try?`: both columns are NOT NULL, and of the types that are asked for.
-            if let key = try? row.decode("key", as: String.self), let value = try? row.decode("data", as: JSON.self) {
-                values[key] = value
-            }
-        }
-        return values
+    private static func whole(_ session: [String: JSON]) -> [String: JSON] {
+        SessionFamily.standard.merging(session) { _, changed in changed }
     }
 
     // MARK: by hand
@@ -78,9 +65,7 @@ struct Sessions: Sendable {
                 (key: key, value: patch.value(of: key, over: old[key] ?? SessionFamily.empty[key] ?? .null))
             }
             try await Self.store(changes, of: channel.id, in: mutation)
-            for (key, value) in changes where value != old[key] {
-                Self.say(key, value, activity: nil, by: Self.provider, channel.id, at: moment, in: mutation)
-            }
+            Self.say(changes, over: old, channel.id, at: moment, in: mutation)
             return try await Self.json(channel, in: mutation)
         }
     }
@@ -88,35 +73,30 @@ struct Sessions: Sendable {
     func reset(_ channel: String) async throws -> JSON {
         try await self.writer.write { mutation in
             let moment = Timestamp.now
-            _ = try await Channel.open(channel, at: moment, in: mutation)
-            try await Self.reset(channel, at: moment, in: mutation)
+            try await Self.reset(try await Channel.open(channel, at: moment, in: mutation), at: moment, in: mutation)
             return try await Self.json(try await Channel.open(channel, at: moment, in: mutation), in: mutation)
         }
     }
 
     func change(_ patch: SessionSettingsPatch, _ channel: String) async throws -> JSON {
-        try await self.writer.write { mutation in
-            let moment = Timestamp.now
-            let old = try await Channel.open(channel, at: moment, in: mutation)
-            let timezone = patch.timezone ?? old.settings.timezone
-            let known = try await mutation.query(
-                "SELECT FROM pg_timezone_names WHERE name = \(timezone) AND name NOT LIKE 'posix%' AND name <> 'Factory'"
-            )
-            guard !known.isEmpty else {
-                throw APIFailure(
-                    .badRequest, "timezone must be a name of the IANA database, such as Europe/Berlin",
-                    details: ["field": "timezone"])
-            }
+        // Outside of the writer: it reads every file of time zones that there is.
+        if let timezone = patch.timezone,
+            try await self.database.query("SELECT FROM pg_timezone_names WHERE name = \(timezone)").isEmpty
+        {
+            throw SessionSettingsPatch.unknown(timezone)
+        }
+        return try await self.writer.write { mutation in
+            let old = try await Channel.open(channel, at: .now, in: mutation).settings
             let settings = SessionSettings(
-                timezone: timezone, resetAfterHours: patch.resetAfterHours ?? old.settings.resetAfterHours)
-            // Its week is another one now, but what was counted in it stays.
+                timezone: patch.timezone ?? old.timezone,
+                resetAfterHours: patch.resetAfterHours ?? old.resetAfterHours)
             _ = try await mutation.query(
                 """
-                UPDATE channels SET timezone = \(timezone), reset_after_hours = \(settings.resetAfterHours),
-                    week_began = date_trunc('week', \(moment), \(timezone)),
-                    month_began = date_trunc('month', \(moment), \(timezone)) WHERE tenant = \(channel)
+                UPDATE channels SET timezone = \(settings.timezone), reset_after_hours = \(settings.resetAfterHours)
+                WHERE tenant = \(channel)
                 """)
-            return settings.json
+            // In another time zone another week may have begun.
+            return try await Channel.open(channel, at: .now, in: mutation).settings.json
         }
     }
 
@@ -146,11 +126,9 @@ struct Sessions: Sendable {
         }
         let changes = contribution.changes(of: old, sums: sums, gifts: gifts)
         try await Self.store(changes, of: channel.id, in: mutation)
-        for (key, value) in changes where value != old[key] {
-            Self.say(
-                key, value, activity: contribution.activity, by: contribution.provider, channel.id, at: moment,
-                in: mutation)
-        }
+        Self.say(
+            changes, over: old, activity: contribution.activity, by: contribution.provider, channel.id, at: moment,
+            in: mutation)
     }
 
     private static func contribute(
@@ -161,7 +139,7 @@ struct Sessions: Sendable {
             """
             INSERT INTO session_contributors (tenant, family, span, name, amount)
             SELECT \(channel)::text, \(family)::text, span, \(name)::text, \(amount) FROM unnest(\(spans)) AS span
-            ON CONFLICT (tenant, family, span, name) DO UPDATE
+            ON CONFLICT (tenant, span, family, name) DO UPDATE
                 SET amount = session_contributors.amount + EXCLUDED.amount
             RETURNING span, amount
             """)
@@ -170,52 +148,57 @@ struct Sessions: Sendable {
     // MARK: periods
 
     /// Begins a new session.
-    private static func reset(_ channel: String, at moment: Timestamp, in mutation: Mutation) async throws {
-        _ = try await Self.clear(.session, of: channel, in: mutation)
+    private static func reset(_ channel: Channel, at moment: Timestamp, in mutation: Mutation) async throws {
+        _ = try await Self.clear(.session, of: channel.id, in: mutation)
         _ = try await mutation.query(
-            "UPDATE channels SET session_events_count = 0, session_began = \(moment) WHERE tenant = \(channel)")
-        // The lists are no news, and whole they would fill a client's buffer (contract astro §1).
-        let map = Self.map(try await mutation.query(Self.values(of: channel))).filter { $0.value.array == nil }
+            "UPDATE channels SET session_events_count = 0, session_began = \(moment) WHERE tenant = \(channel.id)")
+        // Without lists and messages, which are no news and would fill a client's buffer (contract astro §1).
+        let map = Self.whole(try await channel.session(in: mutation)).compactMapValues { value in
+            value.object.map { JSON.object($0.filter { Self.toldOnReset.contains($0.key) }) }
+        }
         // Both forms, the newer flat one and the one that older clients read (contract astro §11.3).
         var data = map
         data["session"] = .object(map)
         mutation.emit(
             Event(
-                "channel.session.reset", .object(data), tenant: channel, room: channel, publisher: .streamMetrics,
+                "channel.session.reset", .object(data), tenant: channel.id, room: channel.id, publisher: .streamMetrics,
                 time: moment))
     }
+
+    private static let toldOnReset: Set = [
+        "name", "displayName", "amount", "currency", "count", "percent", "tier", "level", "active",
+    ]
 
     /// Begins a new session when the channel goes live after it was offline for as long as its settings say.
     static func goesLive(_ channel: String, at moment: Timestamp, in mutation: Mutation) async throws {
         let rows = try await mutation.query(
             """
-            SELECT FROM channels WHERE tenant = \(channel) AND reset_after_hours IS NOT NULL
-                AND \(moment) >= ALL (SELECT max(ended_at) + make_interval(hours => reset_after_hours) FROM streams
-                    WHERE streams.tenant = \(channel) AND streams.ended_at IS NOT NULL)
+            SELECT FROM channels WHERE tenant = \(channel)
+                AND \(moment) >= offline_since + make_interval(hours => reset_after_hours)
             """)
         guard !rows.isEmpty else { return }
-        try await Self.reset(channel, at: moment, in: mutation)
+        try await Self.reset(try await Channel.open(channel, at: moment, in: mutation), at: moment, in: mutation)
+    }
+
+    /// Remembers when the channel was live last.
+    static func goesOffline(_ channel: String, at moment: Timestamp, in mutation: Mutation) async throws {
+        _ = try await mutation.query("UPDATE channels SET offline_since = \(moment) WHERE tenant = \(channel)")
     }
 
     /// Empties the sums of a week or a month that is over.
     static func roll(_ channel: Channel, at moment: Timestamp, in mutation: Mutation) async throws {
-        guard channel.isOver else { return }
         var emptied: [String] = []
-        if channel.week > channel.weekBegan {
-            emptied += try await Self.clear(.week, of: channel.id, in: mutation)
-        }
-        if channel.month > channel.monthBegan {
-            emptied += try await Self.clear(.month, of: channel.id, in: mutation)
-        }
+        if channel.isWeekOver { emptied += try await Self.clear(.week, of: channel.id, in: mutation) }
+        if channel.isMonthOver { emptied += try await Self.clear(.month, of: channel.id, in: mutation) }
         _ = try await mutation.query(
             """
-            UPDATE channels SET week_began = greatest(week_began, \(channel.week)),
-                month_began = greatest(month_began, \(channel.month)) WHERE tenant = \(channel.id)
+            UPDATE channels SET week_began = \(channel.isWeekOver ? channel.week : channel.weekBegan),
+                month_began = \(channel.isMonthOver ? channel.month : channel.monthBegan)
+            WHERE tenant = \(channel.id)
             """)
-        for key in emptied.sorted() {
-            guard let value = SessionFamily.empty[key] else { continue }
-            Self.say(key, value, activity: nil, by: Self.provider, channel.id, at: moment, in: mutation)
-        }
+        Self.say(
+            emptied.sorted().map { (key: $0, value: SessionFamily.empty[$0] ?? .null) }, over: nil, channel.id,
+            at: moment, in: mutation)
     }
 
     /// Forgets what was counted in a period; says in which keys.
@@ -235,23 +218,47 @@ struct Sessions: Sendable {
     var rolling: any Service {
         PeriodicDuty(every: .seconds(5)) {
             guard self.writer.isActive else { return }
+            let moment = Timestamp.now
             do {
-                let moment = Timestamp.now
                 let due = try await self.database.query(
-                    """
-                    SELECT tenant FROM channels WHERE date_trunc('week', \(moment), timezone) > week_began
-                        OR date_trunc('month', \(moment), timezone) > month_began
-                    """)
-                for row in due {
+                    "SELECT tenant FROM channels WHERE \(Channel.isOver(at: moment))")
+                _ = try await due.mapConcurrently { row in
                     let channel: String = try row.decode("tenant")
-                    _ = try await self.writer.write { mutation in
-                        _ = try await Channel.open(channel, at: moment, in: mutation)
+                    do {
+                        _ = try await self.writer.write { try await Channel.open(channel, at: moment, in: $0) }
+                    } catch {
+                        // The others' are over all the same.
+                        self.logger.warning(
+                            "A session was not rolled over", metadata: ["channel": "\(channel)", "error": "\(error)"])
                     }
                 }
             } catch {
-                self.logger.debug("Sessions were not rolled over", metadata: ["error": "\(error)"])
+                self.logger.info("Sessions were not rolled over", metadata: ["error": "\(error)"])
             }
         }
+    }
+
+    // MARK: currency
+
+    /// Begins the sums of money anew, in another currency.
+    static func forgetMoney(_ channel: Channel, at moment: Timestamp, in mutation: Mutation) async throws {
+        let families = SessionFamily.money.map(\.name)
+        _ = try await mutation.query(
+            "DELETE FROM session_contributors WHERE tenant = \(channel.id) AND family = ANY(\(families))")
+        let keys = SessionFamily.money.flatMap(\.amountKeys)
+        let old = try await Self.read(keys, of: channel.id, in: mutation)
+        let changes = keys.filter { old[$0] != nil }.map { key in
+            // What was counted stays counted.
+            (
+                key: key,
+                value: JSON.object(
+                    (SessionFamily.empty[key]?.object ?? [:]).merging(
+                        ["count": old[key]?["count"]].compactMapValues(\.self)
+                    ) { $1 })
+            )
+        }
+        try await Self.store(changes, of: channel.id, in: mutation)
+        Self.say(changes, over: old, channel.id, at: moment, in: mutation)
     }
 
     // MARK: values
@@ -275,68 +282,28 @@ struct Sessions: Sendable {
         _ = try await mutation.query(
             """
             INSERT INTO session_values (tenant, key, data)
-            SELECT \(channel)::text, key, data::jsonb FROM unnest(\(changes.map(\.key)), \(texts)) AS changed (key, data)
+            SELECT \(channel)::text, key, data::json FROM unnest(\(changes.map(\.key)), \(texts)) AS changed (key, data)
             ON CONFLICT (tenant, key) DO UPDATE SET data = EXCLUDED.data
             """)
     }
 
-    /// Lists go unsaid: a client has them from what it heard.
+    /// Says what has changed. Lists go unsaid: a client has them from what it heard.
+    /// - Parameter old: as it was; `nil`: different, all of it.
     private static func say(
-        _ key: String, _ value: JSON, activity: String?, by provider: String, _ channel: String, at moment: Timestamp,
-        in mutation: Mutation
+        _ changes: [(key: String, value: JSON)], over old: [String: JSON]?, activity: String? = nil,
+        by provider: String = Self.provider, _ channel: String, at moment: Timestamp, in mutation: Mutation
     ) {
-        guard var data = value.object else { return }
-        if let activity { data["activityId"] = .string(activity) }
-        let update: JSON = [
-            "key": .string(key), "name": .string(key), "data": .object(data), "provider": .string(provider),
-            "channel": .string(channel),
-        ]
-        mutation.emit(
-            Event(
-                "channel.session.update", update, tenant: channel, room: channel, publisher: .streamMetrics,
-                time: moment))
-    }
-}
-
-/// What is set of a session by hand.
-struct SessionPatch: Sendable {
-    let values: [String: JSON]
-
-    private static let valueBytesMax = 8192
-
-    init(_ body: [String: JSON]) throws(APIFailure) {
-        let members = Members(body)
-        try members.requireNoNUL()
-        guard !body.isEmpty else { throw APIFailure(.badRequest, "The body must have the keys to set") }
-        for key in body.keys.sorted() {
-            guard let empty = SessionFamily.empty[key] else {
-                throw members.invalid(String(key.prefix(64)), "is no key of a session")
-            }
-            guard let value = body[key], value.bytes.count <= Self.valueBytesMax else {
-                throw members.invalid(key, "must have at most \(Self.valueBytesMax) bytes")
-            }
-            if empty.array != nil {
-                guard let list = value.array, list.count <= SessionContribution.recentMax,
-                    list.allSatisfy({ $0.object != nil })
-                else {
-                    throw members.invalid(
-                        key, "must be a list of at most \(SessionContribution.recentMax) objects")
-                }
-            } else {
-                let inner = try members.require(key, try members.members(key))
-                _ = try inner.text("name", 0...200)
-                for name in ["amount", "count", "percent"] { _ = try inner.number(name, 0...1e15) }
-            }
+        for (key, value) in changes where old.map({ $0[key] ?? SessionFamily.empty[key] }) != value {
+            guard var data = value.object else { continue }
+            if let activity { data["activityId"] = .string(activity) }
+            let update: JSON = [
+                "key": .string(key), "name": .string(key), "data": .object(data), "provider": .string(provider),
+                "channel": .string(channel),
+            ]
+            mutation.emit(
+                Event(
+                    "channel.session.update", update, tenant: channel, room: channel, publisher: .streamMetrics,
+                    time: moment))
         }
-        self.values = body
-    }
-
-    /// Of a sum, what is not named stays; of everything else nothing does.
-    func value(of key: String, over old: JSON) -> JSON {
-        guard let value = self.values[key] else { return old }
-        guard let empty = SessionFamily.empty[key]?.object, empty["name"] == nil, let new = value.object else {
-            return value
-        }
-        return .object((old.object ?? [:]).merging(new) { _, new in new })
     }
 }

@@ -11,6 +11,12 @@ struct Tip: Sendable {
         case pending, allowed, rejected
     }
 
+    enum Decision: String, Sendable, CaseIterable {
+        case allowed, rejected
+
+        var approval: Approval { self == .allowed ? .allowed : .rejected }
+    }
+
     let id: String
     let channel: String
     let draft: TipDraft

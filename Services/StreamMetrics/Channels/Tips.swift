@@ -52,23 +52,17 @@ struct Tips: Sendable {
         ).first.map { row throws(DatabaseError) in try Tip(row) }
     }
 
-    /// Says a tip that is allowed, and counts it. The first one decides on the currency of the channel's sums.
+    /// Says a tip that is allowed, and counts it.
     private static func show(_ tip: Tip, in channel: Channel, at moment: Timestamp, in mutation: Mutation) async throws
     {
-        if channel.currency == nil {
-            _ = try await mutation.query(
-                "UPDATE channels SET currency = \(tip.draft.currency) WHERE tenant = \(channel.id)")
-        }
         mutation.emit(Self.event("channel.tips", tip))
-        _ = try await Activities.insert(
-            tip.activity, in: channel, sums: tip.draft.currency == channel.currency ?? tip.draft.currency, at: moment,
-            in: mutation)
+        _ = try await Activities.insert(tip.activity, in: channel, at: moment, in: mutation)
     }
 
     // MARK: moderation
 
     /// What a moderator decides. Throws 409 for a tip that has been shown.
-    func decide(_ id: String, _ decision: Tip.Approval, in channel: String, by moderator: String) async throws -> Tip {
+    func decide(_ id: String, _ decision: Tip.Decision, in channel: String, by moderator: String) async throws -> Tip {
         try await self.writer.write { mutation in
             let moment = Timestamp.now
             let channel = try await Channel.open(channel, at: moment, in: mutation)
@@ -78,11 +72,11 @@ struct Tips: Sendable {
                 ).first
             else { throw Self.notFound }
             var tip = try Tip(row)
-            if tip.approved == decision { return tip }
-            guard tip.approved != .allowed, decision != .pending else {
-                throw APIFailure(.conflict, "The tip is \(tip.approved.rawValue); it cannot be \(decision.rawValue)")
+            if tip.approved == decision.approval { return tip }
+            guard tip.approved != .allowed else {
+                throw APIFailure(.conflict, "The tip has been shown; it cannot be \(decision.rawValue)")
             }
-            tip.approved = decision
+            tip.approved = decision.approval
             tip.approvedBy = moderator
             tip.updatedAt = moment
             _ = try await mutation.query(
@@ -97,20 +91,22 @@ struct Tips: Sendable {
     }
 
     func settings(_ channel: String) async throws -> JSON {
-        try await self.writer.write { mutation in
-            TipSettings.json(try await Channel.open(channel, at: .now, in: mutation))
-        }
+        TipSettings.json(try await Channel.read(channel, at: .now, in: self.database).channel)
     }
 
     func change(_ settings: TipSettings, _ channel: String) async throws -> JSON {
         try await self.writer.write { mutation in
-            _ = try await Channel.open(channel, at: .now, in: mutation)
+            let moment = Timestamp.now
+            let old = try await Channel.open(channel, at: moment, in: mutation)
+            if let currency = settings.currency, currency != old.currency {
+                try await Sessions.forgetMoney(old, at: moment, in: mutation)
+            }
             _ = try await mutation.query(
                 """
                 UPDATE channels SET tips_moderated = coalesce(\(settings.moderation), tips_moderated),
                     currency = coalesce(\(settings.currency), currency) WHERE tenant = \(channel)
                 """)
-            return TipSettings.json(try await Channel.open(channel, at: .now, in: mutation))
+            return TipSettings.json(try await Channel.open(channel, at: moment, in: mutation))
         }
     }
 
@@ -172,7 +168,7 @@ struct Tips: Sendable {
     func givers(_ filter: Filter, in channel: String, currency: String?, limit: Int) async throws -> [Giver] {
         try await self.database.query(
             """
-            SELECT username, currency, count(*) AS count, sum(amount) AS total, min(created_at) AS first,
+            SELECT username, currency, count(*) AS count, sum(amount::numeric) AS total, min(created_at) AS first,
                 max(created_at) AS last
             FROM tips WHERE \(filter.condition(channel))
                 AND currency = coalesce(\(currency), (SELECT currency FROM channels WHERE tenant = \(channel)))

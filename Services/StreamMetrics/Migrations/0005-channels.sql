@@ -5,21 +5,27 @@ ALTER TABLE channels
     ADD COLUMN reset_after_hours integer DEFAULT 1,
     -- What its tips are summed in; none: nobody has tipped yet.
     ADD COLUMN currency text,
+    -- Since when none of its streams is live; none: it never was.
+    ADD COLUMN offline_since timestamptz,
     ADD COLUMN tips_moderated boolean NOT NULL DEFAULT false,
     ADD COLUMN session_began timestamptz,
     ADD COLUMN week_began timestamptz,
     ADD COLUMN month_began timestamptz;
-UPDATE channels SET session_began = now(), week_began = date_trunc('week', now(), 'UTC'), month_began = date_trunc('month', now(), 'UTC');
+UPDATE channels SET session_began = now(), week_began = date_trunc('week', now(), 'UTC'), month_began = date_trunc('month', now(), 'UTC'),
+    offline_since = (SELECT max(ended_at) FROM streams WHERE streams.tenant = channels.tenant);
 ALTER TABLE channels
     ALTER COLUMN session_began SET NOT NULL,
     ALTER COLUMN week_began SET NOT NULL,
     ALTER COLUMN month_began SET NOT NULL;
 
--- The values of a channel's session that are not zero. The event log is kept in the same order: one writer writes both.
+-- What clients say is kept as they say it: as jsonb a number such as 1e308 would be read back with all its digits.
+ALTER TABLE activities ALTER COLUMN data TYPE json;
+
+-- The values of a channel's session that something has changed.
 CREATE TABLE session_values (
     tenant text NOT NULL,
     key text NOT NULL,
-    data jsonb NOT NULL,
+    data json NOT NULL,
     PRIMARY KEY (tenant, key)
 );
 
@@ -30,7 +36,7 @@ CREATE TABLE session_contributors (
     span text NOT NULL,
     name text NOT NULL,
     amount numeric NOT NULL,
-    PRIMARY KEY (tenant, family, span, name)
+    PRIMARY KEY (tenant, span, family, name)
 );
 
 CREATE TABLE tips (
@@ -41,7 +47,7 @@ CREATE TABLE tips (
     email text,
     geo text,
     message text NOT NULL,
-    amount numeric NOT NULL,
+    amount double precision NOT NULL,
     currency text NOT NULL,
     payment_method text,
     provider text NOT NULL,
@@ -63,9 +69,9 @@ CREATE TABLE overlays (
     tenant text NOT NULL,
     type text NOT NULL,
     name text NOT NULL,
-    settings jsonb NOT NULL,
+    settings json NOT NULL,
     preview text NOT NULL,
-    widgets jsonb NOT NULL,
+    widgets json NOT NULL,
     mobile boolean NOT NULL,
     campaign boolean NOT NULL,
     favorite boolean NOT NULL,
@@ -73,6 +79,3 @@ CREATE TABLE overlays (
     updated_at timestamptz NOT NULL
 );
 CREATE INDEX overlays_by_channel ON overlays (tenant, seq DESC);
-
--- When a channel was last live.
-CREATE INDEX streams_ended ON streams (tenant, ended_at DESC) WHERE ended_at IS NOT NULL;

@@ -43,10 +43,10 @@ func concurrently<Item: Sendable, Value: Sendable>(
     }
 }
 
-/// Writes access tokens into a file, one a line.
+/// Writes credentials into a file, one a line.
 struct TokensCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tokens", abstract: "Makes access tokens of tier enterprise, one a line of a file.")
+        commandName: "tokens", abstract: "Makes credentials of tier enterprise, one a line of a file.")
 
     @Option(help: "The port of auth's API.")
     var port: Int
@@ -57,13 +57,16 @@ struct TokensCommand: AsyncParsableCommand {
     @Option(help: "How many.")
     var count = 1000
 
+    @Option(help: "What they are: jwt, or apikey, each of which is a user of its own.")
+    var type = "jwt"
+
     @Argument(help: "The file.")
     var file: String
 
     func run() async throws {
         let key = try String(contentsOfFile: self.ownerKeyFile, encoding: .utf8)
         let tokens = try await TokenMint(port: self.port, ownerKey: key).mint(
-            self.count, type: "jwt", tier: "enterprise", scope: "radio:read streams:read analytics:read")
+            self.count, type: self.type, tier: "enterprise", scope: "radio:read streams:read analytics:read")
         try (tokens.joined(separator: "\n") + "\n").write(toFile: self.file, atomically: true, encoding: .utf8)
     }
 }
