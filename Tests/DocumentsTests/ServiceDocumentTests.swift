@@ -17,6 +17,16 @@ import Testing
         #expect((Repository.text("\(folder)/README.md") ?? "").hasPrefix("# \(service.rawValue)\n"))
     }
 
+    @Test func `no text of an API's description is cut off at a comma`() throws {
+        // Within braces a comma ends a text that stands without quotes, and what follows is read as a member without a value.
+        let cut = try Regex(#"\{[^}]*description: [^'"}][^}]*?, (?!\s*[\w$'"-]+: )"#)
+        for path in Repository.textFiles where path.hasSuffix("/openapi.yaml") {
+            for line in (Repository.text(path) ?? "").split(separator: "\n") {
+                #expect(line.firstMatch(of: cut) == nil, "\(path): \(line)")
+            }
+        }
+    }
+
     @Test func `each service describes itself and its API`() {
         let descriptions = Repository.textFiles.filter { $0.hasPrefix("Services/") && $0.hasSuffix("/openapi.yaml") }
         #expect(descriptions.count == ServiceName.allCases.count)

@@ -18,9 +18,11 @@ struct MediaHookTests {
             ).status
         }
 
-        func tell(_ action: String, _ stream: String, client: String, key: String? = nil) async throws -> Int {
+        func tell(
+            _ action: String, _ stream: String, client: String, key: String? = nil, address: String = "192.0.2.1"
+        ) async throws -> Int {
             let hook: JSON = [
-                "action": .string(action), "client_id": .string(client), "ip": "192.0.2.1", "vhost": "v", "app": "live",
+                "action": .string(action), "client_id": .string(client), "ip": .string(address), "vhost": "v", "app": "live",
                 "stream": .string(stream), "param": .string("?key=\(key ?? self.key)"),
             ]
             return try await self.post(hook.bytes)
@@ -34,7 +36,8 @@ struct MediaHookTests {
     fileprivate static let secret = "0123456789abcdef"
 
     private static func with(
-        tier: String? = nil, servers: JSON? = nil, _ body: (Stage) async throws -> Void
+        tier: String? = nil, servers: JSON? = nil, environment: [String: String] = [:],
+        _ body: (Stage) async throws -> Void
     ) async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "hooks-\(UUID().uuidString).json")
         let servers = servers ?? [["name": "srs", "kind": "srs", "secret": .string(Self.secret)]]
@@ -45,7 +48,7 @@ struct MediaHookTests {
             [.auth, .streamMetrics], gateways: 0,
             environment: [
                 "STREAM_METRICS_MEDIA_SERVERS_FILE": file.path, "STREAM_METRICS_MEDIA_GRACE_SECONDS": "1",
-            ]
+            ].merging(environment) { $1 }
         ) { suite in
             let streams = try await StreamsClient(suite, tier: tier)
             var draft: [String: JSON] = ["name": "encoder", "scopes": ["streams:write"]]
@@ -127,6 +130,51 @@ struct MediaHookTests {
             #expect(try await stage.streams.call("DELETE", "/\(stream)").status == 409)
             #expect(try await stage.tell("on_unpublish", stream, client: "c") == 200)
             #expect(try await stage.streams.call("DELETE", "/\(stream)").status == 204)
+        }
+    }
+
+    @Test func `whoever plays is in the country of their address`() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "countries-\(UUID().uuidString).mmdb")
+        try Data(CountryDatabase.bytes(CountryDatabase.germany, recordSize: 24, version: 4)).write(to: file)
+        // `try?`: it lies in the folder for temporary files.
+        defer { try? FileManager.default.removeItem(at: file) }
+        try await Self.with(environment: ["STREAM_METRICS_COUNTRIES_FILE": file.path]) { stage in
+            let stream = try await stage.streams.create()
+            #expect(try await stage.tell("on_publish", stream, client: "encoder") == 200)
+            #expect(try await stage.tell("on_play", stream, client: "near") == 200)
+            #expect(try await stage.tell("on_play", stream, client: "far", address: "198.51.100.1") == 200)
+            let joined = try await stage.suite.events(
+                .streamMetrics, "viewer.joined", room: stream, token: stage.streams.token)
+            #expect(joined.map { $0["country"] } == ["DE", .null])
+            let numbers = try await stage.streams.succeed("GET", "/\(stream)/analytics")
+            #expect("\(numbers)".contains("DE"), "\(numbers)")
+        }
+    }
+
+    @Test func `a server that says nothing for long has nobody any more`() async throws {
+        try await AnsweringServer.with { silent in
+            let servers: JSON = [
+                [
+                    "name": "srs", "kind": "srs", "secret": .string(Self.secret), "statistics": .string(silent.url),
+                ]
+            ]
+            try await Self.with(servers: servers, environment: ["STREAM_METRICS_MEDIA_UNKNOWN_SECONDS": "30"]) { stage in
+                let stream = try await stage.streams.create()
+                #expect(try await stage.tell("on_publish", stream, client: "encoder") == 200)
+                try await Suite.eventually("it is unknown", within: .seconds(60)) {
+                    try await stage.streams.succeed("GET", "/\(stream)/health")["signal"] == "unknown"
+                }
+                #expect(try await stage.status(stream) == "live")
+                try await Suite.eventually("it has ended", within: .seconds(90)) {
+                    try await stage.status(stream) == "ended"
+                }
+                let ended = try await stage.streams.succeed("GET", "/\(stream)")
+                let moments = ["started_at", "ended_at"].compactMap {
+                    ended[$0]?.string.flatMap { Timestamp(iso8601: $0) }
+                }
+                // When it was last heard of, not when the patience was over.
+                #expect(moments.count == 2 && moments[1] - moments[0] < .seconds(5), "\(ended)")
+            }
         }
     }
 }
