@@ -1,0 +1,11 @@
+# The edge: HAProxy from Debian with the configuration that `./crosspoint up --gateways N` uses too.
+FROM debian:bookworm-slim
+RUN apt-get update --quiet=2 \
+ && apt-get install --quiet=2 --yes --no-install-recommends haproxy \
+ && rm -rf /var/lib/apt/lists/* /var/log/*
+COPY deploy/haproxy /etc/crosspoint
+USER haproxy
+# Lets connections go on for `hard-stop-after`.
+STOPSIGNAL SIGUSR1
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["bash", "-c", ": >/dev/tcp/127.0.0.1/3000"]
+CMD ["haproxy", "-db", "-f", "/etc/crosspoint/haproxy.cfg", "-f", "/etc/crosspoint/gateways-dns.cfg"]
