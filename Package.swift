@@ -205,3 +205,20 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17
 )
+
+// What deploy/docker/Dockerfile builds: what we depend on as a layer of its own, then the services without tests.
+switch Context.environment["CROSSPOINT_IMAGE_STAGE"] {
+case "dependencies":
+    var products: [String: Target.Dependency] = [:]
+    for case .productItem(let name, let package, let aliases, let condition) in package.targets.flatMap(\.dependencies) {
+        products[name] = .productItem(
+            name: name, package: package, moduleAliases: aliases, condition: condition)
+    }
+    package.products = []
+    package.targets = [
+        .target(name: "Dependencies", dependencies: products.keys.sorted().compactMap { products[$0] }, path: "Dependencies")
+    ]
+case "services":
+    package.targets.removeAll { $0.path?.hasPrefix("Tests/") == true || $0.name == "TestSupport" }
+default: break
+}

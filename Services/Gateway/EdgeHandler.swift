@@ -38,6 +38,8 @@ final class EdgeHandler: LoopHandler {
 
     let slowClients = SlowClients()
     let deliveries: [Counter]
+    /// From when an event happened until it is given to the first client, by dialect.
+    let ages: [Metrics.Timer]
     let unknownTypes = Counter(label: "gateway_unknown_events_total")
     let tooLarge = Counter(label: "gateway_undelivered_total", dimensions: [("why", "too large")])
     let unreadLogs = Counter(label: "gateway_unread_logs_total")
@@ -75,6 +77,9 @@ final class EdgeHandler: LoopHandler {
         self.clientsByDialect = Array(repeating: 0, count: DialectRegistry.all.count)
         self.deliveries = DialectRegistry.all.map {
             Counter(label: "gateway_deliveries_total", dimensions: [("dialect", $0.profile.name.rawValue)])
+        }
+        self.ages = DialectRegistry.all.map {
+            Timer(label: "gateway_event_age_seconds", dimensions: [("dialect", $0.profile.name.rawValue)])
         }
     }
 

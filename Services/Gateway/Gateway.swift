@@ -22,12 +22,14 @@ struct Gateway: AsyncParsableCommand {
         // Clients have up to 25 seconds to go on elsewhere, and 3 to say goodbye.
         await ServiceProcess.run("gateway", shutdownMax: .seconds(29)) { process in
             let config = try GatewayConfig(process.config, loops: loops)
-            let bus = BusConfig(process.config, portsBase: try process.config.portsBase())
+            let bus = try BusConfig(
+                process.config, portsBase: process.config.portsBase(),
+                key: process.config.secretKey(forKey: "bus.key.file"))
             let commands = CommandClient(endpoints: bus.endpoints, logger: process.logger)
             let cache = AccessConfig(process.config).cache(for: "gateway.\(config.instance)", logger: process.logger)
             let verifier = CredentialVerifier(
                 commands: commands, process: .gateway, cache: cache, logger: process.logger)
-            let proxies = TrustedProxies(process.config)
+            let proxies = try TrustedProxies(process.config)
             let seats = SeatLeases(instance: config.instance, commands: commands)
             let tokens = await ReconnectTokens(
                 key: config.reconnectKey, commands: commands, logger: process.logger)

@@ -7,7 +7,7 @@ import ServiceKit
 /// | `gateway.edge.port` | int | `ports.base` | the first of the five listeners, one a dialect |
 /// | `gateway.edge.host` | string | `http.host` | the address that the listeners bind |
 /// | `gateway.http.port` | int | `ports.base` + 10 | the operators' API |
-/// | `gateway.instance` | string | `gateway-1` | tells replicas apart |
+/// | `gateway.instance` | string | the machine's name | tells replicas apart |
 /// | `gateway.loops` | int | 1 | event loops, one thread each, 1 to 64 |
 /// | `gateway.drain.seconds` | int | 25 | how long clients that can go on elsewhere have for it when the gateway ends, 0 to 25 |
 /// | `gateway.reconnect.key.file` | string | none | the file with the key that all gateways sign reconnect tokens with, at least 32 characters; without one there are no such tokens |
@@ -31,7 +31,7 @@ struct GatewayConfig {
         self.http = try HTTPConfig(config, service: "gateway", offset: 10)
         self.edgeHost = config.string(forKey: "gateway.edge.host", default: self.http.host)
         self.edgePort = try config.port(forKey: "gateway.edge.port", default: config.portsBase())
-        self.instance = config.string(forKey: "gateway.instance", default: "gateway-1")
+        self.instance = config.string(forKey: "gateway.instance", default: ProcessIdentifier.machine)
         self.loops = loops ?? config.int(forKey: "gateway.loops", default: 1)
         guard (1...64).contains(self.loops) else {
             throw ConfigurationError(key: "gateway.loops", problem: "must be from 1 to 64")

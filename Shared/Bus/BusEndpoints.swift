@@ -2,9 +2,12 @@
 public struct BusEndpoints: Sendable, Hashable {
     public var events: String
     public var commands: String
+    /// What both sockets are encrypted with; `nil`: they are not.
+    public var key: BusKey?
 
-    public init(events: String, commands: String) {
+    public init(events: String, commands: String, key: BusKey? = nil) {
         self.events = events
         self.commands = commands
+        self.key = key
     }
 }

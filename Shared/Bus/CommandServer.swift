@@ -16,6 +16,7 @@ public final class CommandServer: Service {
     }
 
     private let endpoint: String
+    private let key: BusKey?
     private let logger: Logger
     private let handlers = NIOLockedValueBox<[String: Handler]>([:])
     private let replies: Mailbox<[[UInt8]]>
@@ -34,9 +35,12 @@ public final class CommandServer: Service {
     /// Replies that may wait for one asker's connection.
     private static let queueMax: Int32 = 100_000
 
-    /// - Parameter openMax: commands that are carried out at the same time; one more is answered `unavailable`.
-    public init(endpoint: String, logger: Logger, openMax: Int = 10_000) {
+    /// - Parameters:
+    ///   - key: what the socket is encrypted with; `nil`: it is not.
+    ///   - openMax: commands that are carried out at the same time; one more is answered `unavailable`.
+    public init(endpoint: String, key: BusKey? = nil, logger: Logger, openMax: Int = 10_000) {
         self.openMax = openMax
+        self.key = key
         self.endpoint = endpoint
         self.logger = logger
         let wake = self.wake
@@ -64,7 +68,7 @@ public final class CommandServer: Service {
     /// bound, or the socket fails.
     public func run() async throws {
         let (requests, inbox) = AsyncStream.makeStream(of: Work.self)
-        let socket = try Self.bind(self.endpoint, Context())
+        let socket = try Self.bind(self.endpoint, self.key, Context())
         let stop = NIOLockedValueBox(false)
         let failure = NIOLockedValueBox<(any Error)?>(nil)
         let thread = WorkerThread(name: "commands") { [self] in
@@ -90,27 +94,13 @@ public final class CommandServer: Service {
         if let error = failure.withLockedValue({ $0 }) { throw error }
     }
 
-    /// A socket on its way to the thread that will own it: ZeroMQ allows the move with a full barrier, which starting a thread is.
-    private final class Handover: @unchecked Sendable {
-        // Safe: taken once, by the thread that was started after it was set.
-        private var socket: Socket?
-
-        init(_ socket: Socket) { self.socket = socket }
-
-        func take() -> Socket {
-            guard let socket = self.socket else { preconditionFailure("the socket was taken before") }
-            self.socket = nil
-            return socket
-        }
-    }
-
-    private static func bind(_ endpoint: String, _ context: Context) throws -> Handover {
+    private static func bind(_ endpoint: String, _ key: BusKey?, _ context: Context) throws -> SocketHandover {
         let socket = try Socket(.router, in: context)
         // A reply to a peer that has gone fails instead of vanishing.
         try socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
         try socket.set(ZMQ_SNDHWM, Self.queueMax)
-        try socket.bind(endpoint)
-        return Handover(socket)
+        try socket.bind(endpoint, key)
+        return SocketHandover(socket)
     }
 
     private func serve(_ socket: Socket, inbox: AsyncStream<Work>.Continuation, stop: NIOLockedValueBox<Bool>) throws {

@@ -8,11 +8,13 @@ public actor Publisher {
     private let socket: Socket
     private let published = Counter(label: "bus_published_events_total")
 
-    /// - Parameter queueMax: how many events may wait for one subscriber.
-    public init(endpoint: String, queueMax: Int32 = 100_000) throws {
+    /// - Parameters:
+    ///   - key: what the socket is encrypted with; `nil`: it is not.
+    ///   - queueMax: how many events may wait for one subscriber.
+    public init(endpoint: String, key: BusKey? = nil, queueMax: Int32 = 100_000) throws {
         let socket = try Socket(.pub, in: Context())
         try socket.set(ZMQ_SNDHWM, queueMax)
-        try socket.bind(endpoint)
+        try socket.bind(endpoint, key)
         self.socket = socket
     }
 

@@ -21,7 +21,7 @@ final class Context: Sendable {
 /// One ZeroMQ socket. Not `Sendable`: whoever made it uses it.
 final class Socket {
     enum Kind {
-        case pub, sub, router, dealer
+        case pub, sub, router, dealer, rep
 
         var raw: Int32 {
             switch self {
@@ -29,6 +29,7 @@ final class Socket {
             case .sub: ZMQ_SUB
             case .router: ZMQ_ROUTER
             case .dealer: ZMQ_DEALER
+            case .rep: ZMQ_REP
             }
         }
     }
@@ -37,15 +38,17 @@ final class Socket {
     private static let messageBytesMax: Int64 = 64 << 20
 
     let pointer: UnsafeMutableRawPointer
-    /// A socket must not outlive its context.
-    private let context: Context
+    /// A socket must not outlive its context; `nil`: it ends with it.
+    private let context: Context?
 
-    init(_ kind: Kind, in context: Context) throws(BusError) {
+    /// - Parameter holdsContext: whether the context lives until the socket is gone. One that does not hold it fails with ETERM when the
+    ///   context ends, which waits for the socket to be closed.
+    init(_ kind: Kind, in context: Context, holdsContext: Bool = true) throws(BusError) {
         guard let pointer = zmq_socket(context.pointer, kind.raw) else {
             throw .call(name: "zmq_socket", code: zmq_errno(), message: String(cString: zmq_strerror(zmq_errno())))
         }
         self.pointer = pointer
-        self.context = context
+        self.context = holdsContext ? context : nil
         try self.set(ZMQ_MAXMSGSIZE, Self.messageBytesMax)
         try self.set(ZMQ_RECONNECT_IVL, Int32(50))
         try self.set(ZMQ_RECONNECT_IVL_MAX, Int32(1000))
@@ -64,15 +67,32 @@ final class Socket {
         try check("zmq_setsockopt") { zmq_setsockopt(self.pointer, option, &value, MemoryLayout<Value>.size) }
     }
 
-    func subscribe(to topic: [UInt8]) throws(BusError) {
-        try check("zmq_setsockopt") { zmq_setsockopt(self.pointer, ZMQ_SUBSCRIBE, topic, topic.count) }
+    func set(_ option: Int32, _ bytes: [UInt8]) throws(BusError) {
+        try check("zmq_setsockopt") { zmq_setsockopt(self.pointer, option, bytes, bytes.count) }
     }
 
-    func bind(_ endpoint: String) throws(BusError) {
+    func subscribe(to topic: [UInt8]) throws(BusError) {
+        try self.set(ZMQ_SUBSCRIBE, topic)
+    }
+
+    /// Takes connections there; with a key only from who has it too.
+    func bind(_ endpoint: String, _ key: BusKey? = nil) throws(BusError) {
+        if let key {
+            guard let context = self.context else { preconditionFailure("a socket that does not hold its context") }
+            try Gatekeeper.start(in: context, admitting: key)
+            try self.set(ZMQ_CURVE_SERVER, Int32(1))
+            try self.set(ZMQ_CURVE_SECRETKEY, key.secret)
+            try self.set(ZMQ_ZAP_DOMAIN, Array("crosspoint".utf8))
+        }
         try check("zmq_bind \(endpoint)") { zmq_bind(self.pointer, endpoint) }
     }
 
-    func connect(_ endpoint: String) throws(BusError) {
+    func connect(_ endpoint: String, _ key: BusKey? = nil) throws(BusError) {
+        if let key {
+            try self.set(ZMQ_CURVE_SERVERKEY, key.publicKey)
+            try self.set(ZMQ_CURVE_PUBLICKEY, key.publicKey)
+            try self.set(ZMQ_CURVE_SECRETKEY, key.secret)
+        }
         try check("zmq_connect \(endpoint)") { zmq_connect(self.pointer, endpoint) }
     }
 
@@ -110,13 +130,15 @@ final class Socket {
     }
 }
 
-/// Waits on sockets and one plain descriptor together, on the thread that owns them.
+/// Waits on sockets, and on one plain descriptor together with them, on the thread that owns them.
 struct Poll {
     private var items: [zmq_pollitem_t]
 
-    init(_ sockets: [Socket], wake descriptor: Int32) {
+    init(_ sockets: [Socket], wake descriptor: Int32? = nil) {
         self.items = sockets.map { zmq_pollitem_t(socket: $0.pointer, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0) }
-        self.items.append(zmq_pollitem_t(socket: nil, fd: descriptor, events: Int16(ZMQ_POLLIN), revents: 0))
+        if let descriptor {
+            self.items.append(zmq_pollitem_t(socket: nil, fd: descriptor, events: Int16(ZMQ_POLLIN), revents: 0))
+        }
     }
 
     /// Returns when something can be read, or after the timeout.

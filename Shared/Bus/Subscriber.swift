@@ -81,10 +81,10 @@ public final class Subscriber: Service {
         }
         var followed: [ServiceName: Followed] = [:]
         for (name, endpoints) in self.publishers {
-            try socket.connect(endpoints.events)
+            try socket.connect(endpoints.events, endpoints.key)
             let commands = try Socket(.dealer, in: self.context)
             try commands.set(ZMQ_IMMEDIATE, Int32(1))
-            try commands.connect(endpoints.commands)
+            try commands.connect(endpoints.commands, endpoints.key)
             followed[name] = Followed(name: name, commands: commands, since: self.started)
         }
         var poll = Poll([socket], wake: self.wake.descriptor)

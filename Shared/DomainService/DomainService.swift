@@ -1,5 +1,6 @@
 public import Access
 public import Bus
+import Configuration
 public import Database
 public import Events
 import HTTPTypes
@@ -42,10 +43,14 @@ public struct DomainService {
         shape: @escaping FailureMiddleware<APIContext>.Shape
     ) throws {
         let config = process.config
-        let bus = BusConfig(config, portsBase: try config.portsBase())
+        let bus = try BusConfig(config, portsBase: config.portsBase(), key: config.secretKey(forKey: "bus.key.file"))
         let databaseConfig = try DatabaseConfiguration(config, schema: name.rawValue.replacing("-", with: "_"))
         let own = bus.own(name)
-        let publisher = try Publisher(endpoint: own.events)
+        let publisher = try Publisher(endpoint: own.events, key: own.key)
+        if own.isOpen {
+            process.logger.warning(
+                "Other machines reach the bus, and nothing protects it: set bus.key.file", metadata: ["at": "\(own.events)"])
+        }
         self.name = name
         self.logger = process.logger
         self.http = try HTTPConfig(config, service: name.rawValue, offset: name.portOffset)
@@ -58,7 +63,7 @@ public struct DomainService {
             await publisher.publish(events)
         }
         self.log = EventLog(self.database, publisher: name)
-        self.commands = CommandServer(endpoint: own.commands, logger: process.logger)
+        self.commands = CommandServer(endpoint: own.commands, key: own.key, logger: process.logger)
         self.client = CommandClient(endpoints: bus.endpoints, logger: process.logger)
         self.readiness = Readiness()
         self.router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
@@ -76,7 +81,7 @@ public struct DomainService {
         self.router.addOperatorRoutes(readiness: self.readiness, metrics: process.metrics, openAPI: openAPI)
         self.router.middlewares.add(
             AuthenticationMiddleware(
-                authenticate: authenticate, anonymous: anonymous, trustedProxies: TrustedProxies(config)))
+                authenticate: authenticate, anonymous: anonymous, trustedProxies: try TrustedProxies(config)))
         self.addEventsRoute()
         self.answerReplays()
         let (database, writer) = (self.database, self.writer)

@@ -7,6 +7,7 @@ extension Router {
     /// What every process answers on its own port: `/healthz` (alive), `/readyz` (each dependency by name; 503 while one is
     /// missing), `/metrics` (Prometheus) and `/openapi.yaml`.
     public func addOperatorRoutes(readiness: Readiness, metrics: PrometheusRegistry, openAPI: [UInt8]) {
+        let sample = ProcessSample(readiness: readiness)
         self.get("/healthz") { _, _ in
             Response(
                 status: .ok, headers: [.contentType: "application/json"],
@@ -22,7 +23,8 @@ extension Router {
                 body: .init(byteBuffer: ByteBuffer(string: body)))
         }
         self.get("/metrics") { _, _ in
-            Response(
+            sample.take()
+            return Response(
                 status: .ok, headers: [.contentType: "text/plain; version=0.0.4"],
                 body: .init(byteBuffer: ByteBuffer(string: metrics.text)))
         }

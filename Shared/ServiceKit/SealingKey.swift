@@ -2,11 +2,17 @@ public import Configuration
 import FoundationEssentials
 
 extension ConfigReader {
-    /// The key of 256 bits that secrets are sealed with before they are stored: what a file holds in 64 hexadecimal digits. Required.
+    /// The key of 256 bits that secrets are sealed with before they are stored. Required, see `secretKey`.
     public func sealingKey(forKey key: ConfigKey) throws -> [UInt8] {
-        guard let path = self.string(forKey: key) else {
+        guard let bytes = try self.secretKey(forKey: key) else {
             throw ConfigurationError(key: "\(key)", problem: "must name a file with 64 hexadecimal digits")
         }
+        return bytes
+    }
+
+    /// A key of 256 bits: what the file holds that `key` names, 64 hexadecimal digits. `nil`: none is named.
+    public func secretKey(forKey key: ConfigKey) throws -> [UInt8]? {
+        guard let path = self.string(forKey: key) else { return nil }
         guard let data = try? Data(contentsOf: URL(filePath: path)) else {
             // `try?`: whatever the reason, the operator needs the key and the path.
             throw ConfigurationError(key: "\(key)", problem: "names a file that cannot be read: \(path)")

@@ -4,17 +4,24 @@ public import Configuration
 ///
 /// | key | type | default | |
 /// | --- | --- | --- | --- |
-/// | `http.trustedProxies` | list | none | addresses whose `X-Forwarded-For` is believed |
+/// | `http.trustedProxies` | list | none | addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed |
 public struct TrustedProxies: Sendable {
-    private let addresses: Set<String>
+    private let ranges: [AddressRange]
 
-    public init(_ config: ConfigReader) {
-        self.addresses = Set(config.stringArray(forKey: "http.trustedProxies", default: []))
+    public init(_ config: ConfigReader) throws {
+        self.ranges = try config.stringArray(forKey: "http.trustedProxies", default: []).map { text in
+            guard let range = AddressRange(text) else {
+                throw ConfigurationError(
+                    key: "http.trustedProxies", problem: "holds what is no address and no network: \(text)")
+            }
+            return range
+        }
     }
 
     /// The client's address: the peer's, or the last one in `X-Forwarded-For` when the peer is trusted.
     public func client(peer: String, forwardedFor: String?) -> String {
-        guard self.addresses.contains(peer), let last = forwardedFor?.split(separator: ",").last else { return peer }
+        guard let last = forwardedFor?.split(separator: ",").last, self.ranges.contains(where: { $0.contains(peer) })
+        else { return peer }
         return String(last.filter { $0 != " " })
     }
 

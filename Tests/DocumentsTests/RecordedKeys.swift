@@ -51,8 +51,9 @@ struct RecordedKeys {
         for service in ServiceName.allCases {
             _ = try HTTPConfig(config, service: service.rawValue, offset: service.portOffset)
         }
-        _ = BusConfig(config, portsBase: try config.portsBase())
-        _ = TrustedProxies(config)
+        _ = try BusConfig(
+            config, portsBase: config.portsBase(), key: config.secretKey(forKey: "bus.key.file"))
+        _ = try TrustedProxies(config)
         _ = AccessConfig(config)
         _ = try DatabaseConfiguration(config, schema: "unused")
         _ = try EventLogConfig(config)

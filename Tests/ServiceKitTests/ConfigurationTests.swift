@@ -30,15 +30,27 @@ import Testing
         #expect(error?.key == key)
     }
 
-    @Test func `only a trusted proxy's word counts`() {
-        let proxies = TrustedProxies(
+    @Test func `only a trusted proxy's word counts`() throws {
+        let proxies = try TrustedProxies(
             self.reader(["http.trustedProxies": ConfigValue(.stringArray(["10.0.0.1"]), isSecret: false)]))
         #expect(proxies.client(peer: "192.0.2.1", forwardedFor: "127.0.0.1") == "192.0.2.1")
         #expect(proxies.client(peer: "10.0.0.1", forwardedFor: nil) == "10.0.0.1")
         #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "192.0.2.9") == "192.0.2.9")
         // What stands before the last address is what the client itself said.
         #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "127.0.0.1, 192.0.2.9") == "192.0.2.9")
-        #expect(TrustedProxies(self.reader([:])).client(peer: "127.0.0.1", forwardedFor: "192.0.2.9") == "127.0.0.1")
+        #expect(try TrustedProxies(self.reader([:])).client(peer: "127.0.0.1", forwardedFor: "192.0.2.9") == "127.0.0.1")
+    }
+
+    @Test func `proxies may be a network, and what is neither is refused`() throws {
+        func proxies(_ text: String) throws -> TrustedProxies {
+            try TrustedProxies(
+                self.reader(["http.trustedProxies": ConfigValue(.stringArray([text]), isSecret: false)]))
+        }
+        let network = try proxies("10.1.0.0/16")
+        #expect(network.client(peer: "10.1.255.1", forwardedFor: "192.0.2.9") == "192.0.2.9")
+        #expect(network.client(peer: "10.2.0.1", forwardedFor: "192.0.2.9") == "10.2.0.1")
+        let error = #expect(throws: ConfigurationError.self) { try proxies("haproxy") }
+        #expect(error?.key == "http.trustedProxies")
     }
 
     @Test(arguments: [

@@ -1,5 +1,6 @@
 import Database
 import Events
+import ServiceKit
 
 /// An API key as it is stored: everything but the key.
 struct APIKeyRecord: Sendable {

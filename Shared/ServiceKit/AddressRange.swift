@@ -1,13 +1,13 @@
 import Glibc
 
 /// One address or a network of them in CIDR form (RFC 4632 §3.1, RFC 4291 §2.3): `192.0.2.0/24`, `2001:db8::/32`, `192.0.2.1`.
-struct AddressRange: Sendable, Hashable {
+public struct AddressRange: Sendable, Hashable {
     /// 16 bytes; IPv4 as IPv4-mapped IPv6 (RFC 4291 §2.5.5.2).
     private let bytes: [UInt8]
     private let prefixLength: Int
 
     /// `nil`: not an address or network, or with bits set behind its prefix.
-    init?(_ text: String) {
+    public init?(_ text: String) {
         let halves = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard let first = halves.first, let (bytes, isFour) = Self.parse(String(first)) else { return nil }
         let width = isFour ? 32 : 128
@@ -25,7 +25,7 @@ struct AddressRange: Sendable, Hashable {
     }
 
     /// Whether the address lies within; text that is no address does not.
-    func contains(_ address: String) -> Bool {
+    public func contains(_ address: String) -> Bool {
         guard let (bytes, _) = Self.parse(address) else { return false }
         return Self.mask(bytes, self.prefixLength) == self.bytes
     }

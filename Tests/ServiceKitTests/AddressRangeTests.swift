@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Auth
+import ServiceKit
 
 @Suite struct AddressRangeTests {
     @Test(arguments: [

@@ -1,0 +1,26 @@
+import CZeroMQ
+
+/// The key pair of a suite whose bus is encrypted, the same in all its processes (CurveZMQ, ZeroMQ RFC 26): who does not have it can
+/// neither listen nor speak.
+public struct BusKey: Sendable, Hashable {
+    /// 32 bytes.
+    let secret: [UInt8]
+    /// 32 bytes, which follow from `secret`.
+    let publicKey: [UInt8]
+
+    /// A Curve25519 key in text, and the zero at its end (ZeroMQ RFC 32).
+    private static let textSize = 41
+
+    /// - Parameter secret: 32 random bytes.
+    public init(secret: [UInt8]) {
+        precondition(secret.count == 32)
+        var text = [CChar](repeating: 0, count: Self.textSize)
+        var publicText = text
+        var publicKey = [UInt8](repeating: 0, count: 32)
+        guard zmq_z85_encode(&text, secret, secret.count) != nil, zmq_curve_public(&publicText, text) == 0,
+            zmq_z85_decode(&publicKey, publicText) != nil
+        else { preconditionFailure("libzmq was built without CURVE") }
+        self.secret = secret
+        self.publicKey = publicKey
+    }
+}

@@ -1,0 +1,54 @@
+import Glibc
+import Metrics
+import NIOConcurrencyHelpers
+
+/// Metrics of the process itself, brought up to date when somebody reads them.
+final class ProcessSample: Sendable {
+    private let readiness: Readiness
+    private let memory = Gauge(label: "process_resident_memory_bytes")
+    private let descriptors = Gauge(label: "process_open_fds")
+    private let processor = FloatingPointCounter(label: "process_cpu_seconds_total")
+    private let counted = NIOLockedValueBox(0.0)
+
+    init(readiness: Readiness) { self.readiness = readiness }
+
+    func take() {
+        for (name, isThere) in self.readiness.dependencies {
+            Gauge(label: "dependency_ready", dimensions: [("name", name)]).record(isThere ? 1 : 0)
+        }
+        if let pages = Self.residentPages() { self.memory.record(pages * sysconf(Int32(_SC_PAGESIZE))) }
+        if let count = Self.openDescriptors() { self.descriptors.record(count) }
+        let seconds = Self.processorSeconds()
+        let more = self.counted.withLockedValue { counted in
+            defer { counted = max(counted, seconds) }
+            return max(0, seconds - counted)
+        }
+        self.processor.increment(by: more)
+    }
+
+    /// The second number of `/proc/self/statm` (proc(5)).
+    private static func residentPages() -> Int? {
+        guard let file = fopen("/proc/self/statm", "re") else { return nil }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        guard fgets(&line, Int32(line.count), file) != nil else { return nil }
+        let fields = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self).split(
+            separator: " ")
+        return fields.count > 1 ? Int(fields[1]) : nil
+    }
+
+    private static func openDescriptors() -> Int? {
+        guard let folder = opendir("/proc/self/fd") else { return nil }
+        defer { closedir(folder) }
+        var count = 0
+        while readdir(folder) != nil { count += 1 }
+        // `.`, `..`, and the folder's own.
+        return count - 3
+    }
+
+    private static func processorSeconds() -> Double {
+        var usage = rusage()
+        guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
+        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
+    }
+}
