@@ -39,7 +39,7 @@ struct OBSStreamTests {
                 #expect(try await api.resource["streamId"]?.string == first)
 
                 try await Self.stream(api, obs) {
-                    try await Suite.eventually("another stream follows", within: .seconds(20)) {
+                    try await Suite.eventually("another stream follows", within: .seconds(60)) {
                         try await api.resource["streamId"]?.string != first
                     }
                     let second = try #require(try await api.resource["streamId"]?.string)
