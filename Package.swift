@@ -210,13 +210,16 @@ let package = Package(
 switch Context.environment["CROSSPOINT_IMAGE_STAGE"] {
 case "dependencies":
     var products: [String: Target.Dependency] = [:]
-    for case .productItem(let name, let package, let aliases, let condition) in package.targets.flatMap(\.dependencies) {
+    for case .productItem(let name, let package, let aliases, let condition) in package.targets.flatMap(\.dependencies)
+    {
         products[name] = .productItem(
             name: name, package: package, moduleAliases: aliases, condition: condition)
     }
     package.products = []
     package.targets = [
-        .target(name: "Dependencies", dependencies: products.keys.sorted().compactMap { products[$0] }, path: "Dependencies")
+        .target(
+            name: "Dependencies", dependencies: products.keys.sorted().compactMap { products[$0] }, path: "Dependencies"
+        )
     ]
 case "services":
     package.targets.removeAll { $0.path?.hasPrefix("Tests/") == true || $0.name == "TestSupport" }

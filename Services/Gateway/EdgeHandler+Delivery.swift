@@ -57,7 +57,8 @@ extension EdgeHandler {
         guard count > 0 else { return }
         self.deliveries[dialect].increment(by: count)
         // The oldest of a bundle, once for all who got it.
-        self.ages[dialect].recordMilliseconds(max(0, Timestamp.now.milliseconds - bundle.events[0].event.time.milliseconds))
+        self.ages[dialect].recordMilliseconds(
+            max(0, Timestamp.now.milliseconds - bundle.events[0].event.time.milliseconds))
     }
 
     /// Gives a client that catches up what it has not been told and is not to be told later.

@@ -49,7 +49,8 @@ public struct DomainService {
         let publisher = try Publisher(endpoint: own.events, key: own.key)
         if own.isOpen {
             process.logger.warning(
-                "Other machines reach the bus, and nothing protects it: set bus.key.file", metadata: ["at": "\(own.events)"])
+                "Other machines reach the bus, and nothing protects it: set bus.key.file",
+                metadata: ["at": "\(own.events)"])
         }
         self.name = name
         self.logger = process.logger

@@ -22,7 +22,8 @@ struct MediaHookTests {
             _ action: String, _ stream: String, client: String, key: String? = nil, address: String = "192.0.2.1"
         ) async throws -> Int {
             let hook: JSON = [
-                "action": .string(action), "client_id": .string(client), "ip": .string(address), "vhost": "v", "app": "live",
+                "action": .string(action), "client_id": .string(client), "ip": .string(address), "vhost": "v",
+                "app": "live",
                 "stream": .string(stream), "param": .string("?key=\(key ?? self.key)"),
             ]
             return try await self.post(hook.bytes)
@@ -158,7 +159,8 @@ struct MediaHookTests {
                     "name": "srs", "kind": "srs", "secret": .string(Self.secret), "statistics": .string(silent.url),
                 ]
             ]
-            try await Self.with(servers: servers, environment: ["STREAM_METRICS_MEDIA_UNKNOWN_SECONDS": "30"]) { stage in
+            try await Self.with(servers: servers, environment: ["STREAM_METRICS_MEDIA_UNKNOWN_SECONDS": "30"]) {
+                stage in
                 let stream = try await stage.streams.create()
                 #expect(try await stage.tell("on_publish", stream, client: "encoder") == 200)
                 try await Suite.eventually("it is unknown", within: .seconds(60)) {

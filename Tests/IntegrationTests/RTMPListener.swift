@@ -15,7 +15,7 @@ enum RTMPListener {
         try await Suite.eventually("ffmpeg listens", within: .seconds(90)) {
             // Another test can have taken the port in the meantime.
             if !process.isRunning { (port, process) = try Self.start() }
-            return try Self.isListening(at: port)
+            return try Self.isListening(process, at: port)
         }
         try await body(Self.address(port))
     }
@@ -36,10 +36,19 @@ enum RTMPListener {
         return (port, process)
     }
 
-    /// To connect and see would be the one stream that it takes.
-    private static func isListening(at port: Int) throws -> Bool {
-        let line = String(format: "0100007F:%04X 00000000:0000 0A", port)
-        return try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).contains(line)
+    /// To connect and see would be the one stream that it takes. Another test may listen there, so the socket has to be the process's.
+    private static func isListening(_ process: Process, at port: Int) throws -> Bool {
+        let address = String(format: "0100007F:%04X", port)
+        let sockets = try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).split(separator: "\n")
+            .map { $0.split(separator: " ") }
+        guard let socket = sockets.first(where: { $0.count > 9 && $0[1] == address && $0[3] == "0A" }) else {
+            return false
+        }
+        let folder = "/proc/\(process.processIdentifier)/fd"
+        // `try?`: the process, or one of its descriptors, may have gone meanwhile.
+        return ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).contains {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")) == "socket:[\(socket[9])]"
+        }
     }
 
     private static var freePort: Int { Int(freeEndpoint().split(separator: ":").last ?? "") ?? 0 }

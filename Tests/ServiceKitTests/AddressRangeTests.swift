@@ -1,6 +1,5 @@
-import Testing
-
 import ServiceKit
+import Testing
 
 @Suite struct AddressRangeTests {
     @Test(arguments: [

@@ -38,7 +38,8 @@ import Testing
         #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "192.0.2.9") == "192.0.2.9")
         // What stands before the last address is what the client itself said.
         #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "127.0.0.1, 192.0.2.9") == "192.0.2.9")
-        #expect(try TrustedProxies(self.reader([:])).client(peer: "127.0.0.1", forwardedFor: "192.0.2.9") == "127.0.0.1")
+        #expect(
+            try TrustedProxies(self.reader([:])).client(peer: "127.0.0.1", forwardedFor: "192.0.2.9") == "127.0.0.1")
     }
 
     @Test func `proxies may be a network, and what is neither is refused`() throws {
