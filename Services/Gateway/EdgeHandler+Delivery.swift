@@ -8,16 +8,17 @@ extension EdgeHandler {
     /// Dialect by dialect, so that what a client is sent of a turn lies together in the log.
     func deliver(_ events: [Event], _ now: ContinuousClock.Instant) {
         let events = events.compactMap { self.note($0) }
+        let moment = Timestamp.now
         for (place, dialect) in self.dialects.enumerated() where self.clientsByDialect[place] > 0 {
             var bundle: Bundle?
             for event in events {
                 for projection in dialect.project(event.event) {
                     if bundle?.take(projection, of: event) == true { continue }
-                    if let bundle { self.give(bundle, dialect: place, now) }
+                    if let bundle { self.give(bundle, dialect: place, now, moment) }
                     bundle = Bundle(projection, of: event)
                 }
             }
-            if let bundle { self.give(bundle, dialect: place, now) }
+            if let bundle { self.give(bundle, dialect: place, now, moment) }
         }
     }
 
@@ -31,7 +32,8 @@ extension EdgeHandler {
     }
 
     /// Gives a bundle to everybody who holds one of its keys and may see its events.
-    private func give(_ bundle: Bundle, dialect: Int, _ now: ContinuousClock.Instant) {
+    /// - Parameter moment: the same as `now`, by the clock that events are stamped with.
+    private func give(_ bundle: Bundle, dialect: Int, _ now: ContinuousClock.Instant, _ moment: Timestamp) {
         self.bundle += 1
         var frames: Frames?
         var count = 0
@@ -58,7 +60,7 @@ extension EdgeHandler {
         self.deliveries[dialect].increment(by: count)
         // The oldest of a bundle, once for all who got it.
         self.ages[dialect].recordMilliseconds(
-            max(0, Timestamp.now.milliseconds - bundle.events[0].event.time.milliseconds))
+            max(0, moment.milliseconds - bundle.events[0].event.time.milliseconds))
     }
 
     /// Gives a client that catches up what it has not been told and is not to be told later.

@@ -31,7 +31,7 @@ struct GatewayConfig {
         self.http = try HTTPConfig(config, service: "gateway", offset: 10)
         self.edgeHost = config.string(forKey: "gateway.edge.host", default: self.http.host)
         self.edgePort = try config.port(forKey: "gateway.edge.port", default: config.portsBase())
-        self.instance = config.string(forKey: "gateway.instance", default: ProcessIdentifier.machine)
+        self.instance = config.string(forKey: "gateway.instance", default: HostName.own)
         self.loops = loops ?? config.int(forKey: "gateway.loops", default: 1)
         guard (1...64).contains(self.loops) else {
             throw ConfigurationError(key: "gateway.loops", problem: "must be from 1 to 64")

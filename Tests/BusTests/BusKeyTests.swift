@@ -37,7 +37,7 @@ private struct Echo: Command {
         return nil
     }
 
-    /// Publishes until something is true.
+    /// Publishes until something is true, again and again: a PUB socket does not say when somebody listens.
     private func publish(_ publisher: Publisher, until condition: () -> Bool) async throws {
         let deadline = ContinuousClock.now + .seconds(15)
         while !condition(), ContinuousClock.now < deadline {
@@ -58,6 +58,13 @@ private struct Echo: Command {
             0x3a, 0x0d, 0x26, 0x38, 0x1a, 0xf4, 0xeb, 0xa4, 0xa9, 0x8e, 0xaa, 0x9b, 0x4e, 0x6a,
         ]
         #expect(BusKey(secret: secret).publicKey == expected)
+    }
+
+    @Test func `a bus without a key is open unless only this machine reaches it`() {
+        #expect(BusEndpoints(host: "*", port: 3021, key: nil).isOpen)
+        #expect(BusEndpoints(host: "192.0.2.1", port: 3021, key: nil).isOpen)
+        #expect(!BusEndpoints(host: "*", port: 3021, key: self.key).isOpen)
+        #expect(!BusEndpoints(host: "127.0.0.1", port: 3021, key: nil).isOpen)
     }
 
     @Test func `with the key commands are answered, and events arrive`() async throws {

@@ -73,7 +73,7 @@ import Testing
         if let sum = text.wholeMatch(of: /ports\.base \+ (\d+)/), let offset = Int(sum.1) { return "\(3000 + offset)" }
         return text.replacing("<ports.base>", with: "3000").replacing("<port>", with: "3020")
             .replacing("<http.host>", with: "127.0.0.1").replacing(/^ports\.base$/, with: "3000")
-            .replacing(/^http\.host$/, with: "127.0.0.1").replacing(
-                "the machine's name", with: ProcessIdentifier.machine)
+            .replacing(/^http\.host$/, with: "127.0.0.1")
+            .replacing("the machine's name", with: HostName.own)
     }
 }

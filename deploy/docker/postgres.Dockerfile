@@ -1,4 +1,4 @@
-# Postgres 15 from Debian, run by a user of its own on a volume. Any Postgres 15 or newer will do: see docs/operations.md.
+# Postgres 15 from Debian, run by a user of its own on a volume.
 FROM debian:bookworm-slim
 RUN apt-get update --quiet=2 \
  && apt-get install --quiet=2 --yes --no-install-recommends postgresql-common \
