@@ -141,11 +141,10 @@ struct OBSClient: Sendable {
 
     /// The sum of a counter of the bridge over its labels.
     func metric(_ name: String) async throws -> Double {
-        let answer = try await HTTPClient.request("GET", port: self.suite.port(.obsBridge), path: "/metrics")
-        let lines = String(decoding: answer.body, as: UTF8.self).split(separator: "\n")
-        let own = lines.filter { $0.hasPrefix("\(name) ") || $0.hasPrefix("\(name){") }
-        guard !own.isEmpty else { throw Suite.Failure(description: "no metric \(name)") }
-        return own.compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }.reduce(0, +)
+        guard let value = try await Suite.metric(name, port: self.suite.port(.obsBridge)) else {
+            throw Suite.Failure(description: "no metric \(name)")
+        }
+        return value
     }
 }
 

@@ -16,12 +16,6 @@ struct TLSTests {
         }
     }
 
-    private static func metric(_ name: String, _ suite: Suite) async throws -> Double? {
-        let answer = try await HTTPClient.request("GET", port: suite.operatorsPort(), path: "/metrics")
-        return String(decoding: answer.body, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(name + " ") }
-            .flatMap { Double($0.dropFirst(name.count + 1)) }
-    }
-
     private static func descriptors(_ suite: Suite) throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(suite.pid("gateway-0"))/fd").count
     }
@@ -89,7 +83,8 @@ struct TLSTests {
             #expect(older.version == .tlsv12)
             #expect(older.alpn == nil)
 
-            let expires = try await Self.metric("gateway_tls_certificate_expires_timestamp_seconds", suite)
+            let expires = try await Suite.metric(
+                "gateway_tls_certificate_expires_timestamp_seconds", port: suite.operatorsPort())
             #expect((0...86_400).contains((expires ?? 0) - Date().timeIntervalSince1970))
         }
     }
@@ -112,7 +107,7 @@ struct TLSTests {
             #expect(time > .milliseconds(4500) && time < .seconds(8))
 
             try await Suite.eventually("each is counted") {
-                try await Self.metric("gateway_tls_handshakes_failed_total", suite) == 5
+                try await Suite.metric("gateway_tls_handshakes_failed_total", port: suite.operatorsPort()) == 5
             }
             try await Self.ping(client)
         }
@@ -137,7 +132,7 @@ struct TLSTests {
 
             try authority.spoilCertificate()
             try await Suite.eventually("the gateway complains") {
-                try await Self.metric("gateway_tls_certificate_stale", suite) == 1
+                try await Suite.metric("gateway_tls_certificate_stale", port: suite.operatorsPort()) == 1
             }
             #expect(try await shown() == second)
             // Three looks later it has not said so again.
@@ -149,7 +144,7 @@ struct TLSTests {
             try await authority.issue()
             let third = try authority.serialNumber()
             try await Suite.eventually("the next one is shown") { try await shown() == third }
-            #expect(try await Self.metric("gateway_tls_certificate_stale", suite) == 0)
+            #expect(try await Suite.metric("gateway_tls_certificate_stale", port: suite.operatorsPort()) == 0)
             try await Self.ping(client)
         }
     }
@@ -181,7 +176,7 @@ struct TLSTests {
         try await Self.with { suite, _ in
             try await suite.connect(0, "/").close()
             try await Suite.eventually("the first is gone") {
-                try await Self.metric(#"gateway_clients{dialect="source-saver"}"#, suite) == 0
+                try await Suite.metric(#"gateway_clients{dialect="source-saver"}"#, port: suite.operatorsPort()) == 0
             }
             let before = try Self.descriptors(suite)
             let port = suite.edgePort()
@@ -223,7 +218,7 @@ struct TLSTests {
                     }
                     published += 50
                     try #require(published < 10_000)
-                } while try await Self.metric("gateway_slow_clients_total", suite) != 1
+                } while try await Suite.metric("gateway_slow_clients_total", port: suite.operatorsPort()) != 1
                 #expect(try Self.memory(suite) - memory < 64 << 20, "after \(published) events")
                 try await Suite.eventually("it is let go") { try Self.descriptors(suite) <= descriptors - 3 }
                 try await Self.ping(reader)
