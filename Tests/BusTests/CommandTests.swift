@@ -277,12 +277,9 @@ private struct Absent: Command {
     }
 
     @Test func `a taken port is an error`() async throws {
-        try await with(self.server()) {
-            try await eventually {
-                // `try?`: it can still be bound until the first server has bound it.
-                let socket = try? Socket(.router, in: Context())
-                return (try? socket?.bind(self.endpoint)) == nil
-            }
+        let client = self.client()
+        try await with(client, self.server()) {
+            try await self.connect(client)
             await #expect(throws: BusError.self) { try await self.server().run() }
         }
     }
