@@ -1,0 +1,148 @@
+"""Whether the files of the deployment are right, without starting any of it: compose, images, alerts, dashboard, manifests.
+
+Needs docker-compose, promtool (Debian's `prometheus`) and the packages of requirements.txt. Exit status 1: a line on each that is wrong.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OBSERVE = ROOT / "deploy" / "observe"
+SERVICES = ("auth", "obs-bridge", "stream-metrics", "radio-playout", "camera-events", "performance-monitor")
+OURS = (*SERVICES, "gateway", "postgres", "haproxy")
+# Longer than a gateway takes to drain, whatever its clients do (docs/operations.md, Ending a gateway).
+DRAIN_SECONDS = 30
+failures = []
+
+
+def check(holds, text):
+    """Remembers what does not hold."""
+    if not holds:
+        failures.append(text)
+
+
+def run(*command):
+    """What a command prints; a complaint of it is a failure."""
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    check(ended.returncode == 0, f"{' '.join(map(str, command))}: {(ended.stderr or ended.stdout).strip()}")
+    return ended.stdout
+
+
+def documented(path, heading, column=0):
+    """The first cells in code font of a table's rows under a heading."""
+    text = (ROOT / path).read_text()
+    _, _, section = text.partition(f"\n## {heading}\n")
+    rows = [line.split("|")[1:-1] for line in section.split("\n## ")[0].splitlines() if line.startswith("|")]
+    return {match[1] for row in rows if (match := re.match(r"\s*`([^`]+)`", row[column]))}
+
+
+def variables():
+    """The configuration's variables, as one pattern."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    names = {name.replace("<SERVICE>", "(?:AUTH|OBS_BRIDGE|STREAM_METRICS|RADIO_PLAYOUT|CAMERA_EVENTS|PERFORMANCE_MONITOR)")
+             for name in re.findall(r"^\| `[^`]+` \| `([A-Z_<>]+)`", text, re.MULTILINE)}
+    return re.compile("|".join(sorted(names)))
+
+
+def compose():
+    """docker-compose.yml, as compose understands it."""
+    services = yaml.safe_load(run("docker-compose", "--file", "docker-compose.yml", "--profile", "observe", "config"))["services"]
+    known = variables()
+    for name in OURS:
+        service = services[name]
+        check(service.get("read_only") is True and service.get("cap_drop") == ["ALL"], f"compose: {name} is not hardened")
+        check("no-new-privileges:true" in service.get("security_opt", []), f"compose: {name} may gain privileges")
+        check(service.get("restart") == "unless-stopped", f"compose: {name} is not started again")
+        for port in map(str, service.get("ports", [])):
+            check(port.startswith("127.0.0.1:"), f"compose: {name} publishes {port} to everybody")
+        for key, value in service.get("environment", {}).items():
+            check(name in ("postgres", "haproxy") or known.fullmatch(key), f"compose: {name} is given {key}, which nobody reads")
+            check(not re.search(r"[0-9a-f]{32}", str(value)), f"compose: {name} has a secret in {key}")
+    for name in SERVICES:
+        check(services[name]["command"] in (name, [name]), f"compose: {name} runs {services[name]['command']}")
+        check(services["gateway"]["environment"].get(f"BUS_{name.upper().replace('-', '_')}_HOST") == name,
+              f"compose: the gateway does not find {name} on the bus")
+    for name in ("gateway", "haproxy"):
+        grace = re.fullmatch(r"(\d+)s", services[name]["stop_grace_period"])
+        check(grace and int(grace[1]) > DRAIN_SECONDS, f"compose: {name} is killed while it drains")
+    for name in ("prometheus", "grafana"):
+        check(services[name].get("profiles") == ["observe"], f"compose: {name} is not in the profile `observe`")
+
+
+def images():
+    """What is promised of every Dockerfile, and that its files are there."""
+    for path in sorted((ROOT / "deploy" / "docker").glob("*Dockerfile")):
+        last = path.read_text().rpartition("\nFROM ")[2] or path.read_text()
+        for wanted in ("USER", "HEALTHCHECK", "CMD"):
+            check(re.search(rf"^{wanted} ", last, re.MULTILINE), f"{path.name} has no {wanted}")
+        check(not re.search(r"^USER (root|0)\b", last, re.MULTILINE), f"{path.name} runs as root")
+        for line in re.findall(r"^COPY (?!--from)(.+)$", path.read_text(), re.MULTILINE):
+            for source in line.split()[:-1]:
+                check((ROOT / source).exists(), f"{path.name} copies {source}, which is not there")
+    for path in (ROOT / "deploy").rglob("*"):
+        if path.is_file() and path.open("rb").readline().rstrip().endswith(b"bash"):
+            run("bash", "-n", path)
+            check(path.stat().st_mode & 0o111, f"{path.relative_to(ROOT)} cannot be executed")
+
+
+def alerts():
+    """Prometheus takes its configuration, the alerts do what their tests say, and each is documented."""
+    run("promtool", "check", "config", OBSERVE / "prometheus.yml")
+    run("promtool", "test", "rules", OBSERVE / "alerts-test.yml")
+    rules = [rule for group in yaml.safe_load((OBSERVE / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
+    names = {rule["alert"] for rule in rules}
+    tested = {test["alertname"] for group in yaml.safe_load((OBSERVE / "alerts-test.yml").read_text())["tests"]
+              for test in group["alert_rule_test"]}
+    check(names == tested, f"alerts without a test, or tests without an alert: {sorted(names ^ tested)}")
+    explained = documented("docs/operations.md", "Alerts")
+    check(names == explained, f"operations.md and alerts.yml differ in {sorted(names ^ explained)}")
+    for rule in rules:
+        metrics_are_documented(rule["alert"], rule["expr"])
+    scraped = {job["job_name"] for job in yaml.safe_load((OBSERVE / "prometheus.yml").read_text())["scrape_configs"]}
+    check(scraped == {*SERVICES, "gateway"}, f"prometheus.yml asks {sorted(scraped)}")
+
+
+def dashboard():
+    """Every panel asks for metrics that are documented, in PromQL that Prometheus understands."""
+    board = json.loads((OBSERVE / "grafana" / "dashboards" / "crosspoint.json").read_text())
+    queries = [(panel["title"], target["expr"]) for panel in board["panels"] for target in panel.get("targets", [])]
+    check(len(queries) > 10, f"the dashboard has {len(queries)} queries")
+    for title, expression in queries:
+        metrics_are_documented(title, expression)
+    identities = [panel["id"] for panel in board["panels"]]
+    check(len(set(identities)) == len(identities), "two panels of the dashboard share an id")
+    sources = yaml.safe_load((OBSERVE / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    used = {panel["datasource"]["uid"] for panel in board["panels"] if "datasource" in panel}
+    check(used <= {source["uid"] for source in sources}, f"the dashboard asks {sorted(used)}")
+    # As rules, since promtool judges expressions in rules only.
+    rules = [{"record": f"panel:{number}", "expr": expression} for number, (_, expression) in enumerate(queries)]
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}, file)
+        file.flush()
+        run("promtool", "check", "rules", file.name)
+
+
+def metrics_are_documented(where, expression):
+    """Every metric of an expression is a row of operations.md."""
+    known = documented("docs/operations.md", "Metrics") | {"up"}
+    known |= {name + suffix for name in known for suffix in ("_bucket", "_sum", "_count")}
+    # Names with `_` that are neither functions, labels in braces nor modifiers' lists.
+    bare = re.sub(r"\{[^}]*\}|\bby \([^)]*\)|\w+\(", " ", expression)
+    for name in re.findall(r"[a-z]\w*_\w+|\bup\b", bare):
+        check(name in known, f"{where} asks for {name}, which operations.md does not know")
+
+
+for judge in (compose, images, alerts, dashboard):
+    judge()
+check(subprocess.run([sys.executable, "-B", pathlib.Path(__file__).with_name("kubernetes.py")]).returncode == 0,
+      "kubernetes.py: see above")
+for failure in failures:
+    print(failure)
+print(f"Deployment files: {len(failures)} failures" if failures else "Deployment files: compose, images, alerts, dashboard and manifests are right")
+sys.exit(1 if failures else 0)
