@@ -2,7 +2,7 @@
 FROM debian:bookworm-slim
 RUN apt-get update --quiet=2 \
  && apt-get install --quiet=2 --yes --no-install-recommends haproxy \
- && rm -rf /var/lib/apt/lists/* /var/log/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY deploy/haproxy /etc/crosspoint
 USER haproxy
 # Lets connections go on for `hard-stop-after`.

@@ -4,7 +4,7 @@ RUN apt-get update --quiet=2 \
  && apt-get install --quiet=2 --yes --no-install-recommends postgresql-common \
  && printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.conf \
  && apt-get install --quiet=2 --yes --no-install-recommends postgresql-15 \
- && rm -rf /var/lib/apt/lists/* /var/log/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
  && groupadd --gid 10001 crosspoint \
  && usermod --append --groups crosspoint postgres \
  && install -d -o postgres -g postgres -m 700 /var/lib/postgresql/data
