@@ -8,6 +8,7 @@ final class ProcessSample: Sendable {
     private let readiness: Readiness
     private let memory = Gauge(label: "process_resident_memory_bytes")
     private let descriptors = Gauge(label: "process_open_fds")
+    private let descriptorsMax = Gauge(label: "process_max_fds")
     private let processor = FloatingPointCounter(label: "process_cpu_seconds_total")
     private let counted = NIOLockedValueBox(0.0)
 
@@ -19,6 +20,7 @@ final class ProcessSample: Sendable {
         }
         if let pages = Self.residentPages() { self.memory.record(pages * sysconf(Int32(_SC_PAGESIZE))) }
         if let count = Self.openDescriptors() { self.descriptors.record(count) }
+        if let count = OpenFileLimit.current { self.descriptorsMax.record(count) }
         let seconds = Self.processorSeconds()
         let more = self.counted.withLockedValue { counted in
             defer { counted = max(counted, seconds) }

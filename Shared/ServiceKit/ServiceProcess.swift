@@ -46,6 +46,7 @@ public struct ServiceProcess: Sendable {
     ) async -> Never {
         // A peer that hangs up is an error of that call, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        OpenFileLimit.adjust()
         do {
             let process = try await ServiceProcess(name: name)
             do {
