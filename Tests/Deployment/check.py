@@ -4,50 +4,17 @@ Needs docker-compose, promtool (Debian's `prometheus`) and the packages of requi
 """
 
 import json
-import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import kubernetes
+from repository import DRAIN_SECONDS, ROOT, SERVICES, check, documented, failures, run, variables
+
 OBSERVE = ROOT / "deploy" / "observe"
-SERVICES = ("auth", "obs-bridge", "stream-metrics", "radio-playout", "camera-events", "performance-monitor")
 OURS = (*SERVICES, "gateway", "postgres", "haproxy")
-# Longer than a gateway takes to drain, whatever its clients do (docs/operations.md, Ending a gateway).
-DRAIN_SECONDS = 30
-failures = []
-
-
-def check(holds, text):
-    """Remembers what does not hold."""
-    if not holds:
-        failures.append(text)
-
-
-def run(*command):
-    """What a command prints; a complaint of it is a failure."""
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    check(ended.returncode == 0, f"{' '.join(map(str, command))}: {(ended.stderr or ended.stdout).strip()}")
-    return ended.stdout
-
-
-def documented(path, heading, column=0):
-    """The first cells in code font of a table's rows under a heading."""
-    text = (ROOT / path).read_text()
-    _, _, section = text.partition(f"\n## {heading}\n")
-    rows = [line.split("|")[1:-1] for line in section.split("\n## ")[0].splitlines() if line.startswith("|")]
-    return {match[1] for row in rows if (match := re.match(r"\s*`([^`]+)`", row[column]))}
-
-
-def variables():
-    """The configuration's variables, as one pattern."""
-    text = (ROOT / "docs" / "configuration.md").read_text()
-    names = {name.replace("<SERVICE>", "(?:AUTH|OBS_BRIDGE|STREAM_METRICS|RADIO_PLAYOUT|CAMERA_EVENTS|PERFORMANCE_MONITOR)")
-             for name in re.findall(r"^\| `[^`]+` \| `([A-Z_<>]+)`", text, re.MULTILINE)}
-    return re.compile("|".join(sorted(names)))
 
 
 def compose():
@@ -138,11 +105,15 @@ def metrics_are_documented(where, expression):
         check(name in known, f"{where} asks for {name}, which operations.md does not know")
 
 
-for judge in (compose, images, alerts, dashboard):
-    judge()
-check(subprocess.run([sys.executable, "-B", pathlib.Path(__file__).with_name("kubernetes.py")]).returncode == 0,
-      "kubernetes.py: see above")
-for failure in failures:
-    print(failure)
-print(f"Deployment files: {len(failures)} failures" if failures else "Deployment files: compose, images, alerts, dashboard and manifests are right")
-sys.exit(1 if failures else 0)
+def main():
+    """Checks everything; says what is wrong."""
+    for judge in (compose, images, alerts, dashboard, kubernetes.judge):
+        judge()
+    for failure in failures:
+        print(failure)
+    print(f"{len(failures)} failures" if failures else "Compose, images, alerts, dashboard and manifests are right.")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

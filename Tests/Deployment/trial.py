@@ -98,7 +98,8 @@ async def hardened(compose):
     for service in (*composes.SERVICES, "postgres", "haproxy"):
         [container, *_] = await compose.containers(service)
         # The processes themselves: the image's user may be overridden.
-        users = set((await composes.run("docker", "top", container["Id"], "-eo", "uid")).split()[1:])
+        processes = (await composes.run("docker", "top", container["Id"], "-eo", "pid,uid")).splitlines()[1:]
+        users = {line.split()[1] for line in processes}
         held = [container["HostConfig"]["ReadonlyRootfs"], container["HostConfig"]["CapDrop"] == ["ALL"], "0" not in users]
         check(all(held), f"{service}: read-only root, no capabilities, not root ({held}, users {sorted(users)})")
 
@@ -295,7 +296,7 @@ async def trial(given):
         await tls(compose, edge, given.folder)
     finally:
         if failures or sys.exc_info()[0]:
-            print(await compose("logs", "--no-color", "--tail", "20"))
+            print(await compose("logs", "--no-color", "--tail", "8"))
         if not given.keep:
             await compose("down", "--volumes", "--timeout", "35")
 
