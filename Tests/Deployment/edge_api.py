@@ -53,30 +53,30 @@ async def say(socket, message):
     await socket.send(json.dumps(message))
 
 
-async def source_saver(edge):
+async def source_saver(edge, name):
     """A source that is made is told."""
     async with edge.connect("source-saver", f"/?token={edge.token}") as socket:
         await say(socket, {"action": "subscribe", "events": ["sources:*"]})
         await until(socket, lambda each: each["event"] == "subscription:confirmed")
         await edge.rest("POST", "/api/sources",
-                        {"name": "Trial", "url": "https://example.com", "width": 800, "height": 600}, PORTS["source-saver"])
+                        {"name": name, "url": "https://example.com", "width": 800, "height": 600}, PORTS["source-saver"])
         created = await until(socket, lambda each: each["event"] == "sources:create")
-        assert created["data"]["source"]["name"] == "Trial", created
+        assert created["data"]["source"]["name"] == name, created
 
 
-async def astro(edge):
+async def astro(edge, name):
     """An activity is told."""
     async with edge.connect("astro") as socket:
         await subscribe(socket, edge.token)
         await edge.rest("POST", "/kappa/v2/activities/default",
-                        {"type": "follow", "provider": "twitch", "data": {"username": "ada"}}, PORTS["astro"])
+                        {"type": "follow", "provider": "twitch", "data": {"username": name}}, PORTS["astro"])
         heard = await until(socket, lambda each: each["type"] == "message")
-        assert heard["data"]["data"]["username"] == "ada", heard
+        assert heard["data"]["data"]["username"] == name, heard
 
 
-async def wave(edge):
+async def wave(edge, name):
     """A stream's start is told, and a chat line of the client's own."""
-    made = await edge.rest("POST", "/v1/streams", {"title": "Trial", "protocol": "rtmp"}, PORTS["wave"])
+    made = await edge.rest("POST", "/v1/streams", {"title": name, "protocol": "rtmp"}, PORTS["wave"])
     async with edge.connect("wave", f"/v1/streams?api_key={edge.key}") as socket:
         await say(socket, {"type": "subscribe", "stream_id": made["id"]})
         await until(socket, lambda each: each["type"] == "subscribed")
@@ -87,9 +87,9 @@ async def wave(edge):
         assert chat["payload"]["message"] == "hello", chat
 
 
-async def grimnir(edge):
+async def grimnir(edge, name):
     """What a station puts on air is told."""
-    made = await edge.rest("POST", "/api/v1/stations", {"name": "Trial"}, PORTS["grimnir"])
+    made = await edge.rest("POST", "/api/v1/stations", {"name": name}, PORTS["grimnir"])
     async with edge.connect("grimnir", f"/api/v1/events?types=now_playing&token={edge.token}") as socket:
         # This dialect says nothing at the start: a first answer to a ping shows that it listens.
         await (await socket.ping())
@@ -99,9 +99,9 @@ async def grimnir(edge):
         assert playing["payload"]["title"] == "Song", playing
 
 
-async def airys(edge):
+async def airys(edge, name):
     """A face is told."""
-    made = await edge.rest("POST", "/v1/cameras", {"name": "Trial", "source_url": "rtsp://192.0.2.1/door"}, PORTS["airys"])
+    made = await edge.rest("POST", "/v1/cameras", {"name": name, "source_url": "rtsp://192.0.2.1/door"}, PORTS["airys"])
     async with edge.connect("airys", "/v1/stream") as socket:
         await say(socket, {"type": "auth", "token": edge.token})
         await until(socket, lambda each: each["type"] == "auth_success")

@@ -115,12 +115,12 @@ async def idle(compose):
     check(total < 300, f"{total:.0f} MiB without Postgres, below 300")
 
 
-async def dialects(edge, step_name):
-    """One client of each dialect hears of what happened."""
-    step(step_name)
+async def dialects(edge, text, name="Trial"):
+    """One client of each dialect hears of what happened; what is made for it has a name that must be new."""
+    step(text)
     for each in edge_api.DIALECTS:
         try:
-            await each(edge)
+            await each(edge, name)
             check(True, f"{each.__name__} hears its event")
         except Exception as failure:
             check(False, f"{each.__name__}: {failure!r}")
@@ -260,6 +260,43 @@ async def down_and_up(compose, edge):
         check(before[path] == after[path] and before[path], f"{path} is as it was")
 
 
+async def backup(compose, edge, folder):
+    """A dump and the secrets bring everything back, on empty volumes; as docs/operations.md has it."""
+    step("Backup, and restore on empty volumes")
+    call = " ".join(compose.command)
+    before = await data(edge)
+    await shell(f"{call} exec -T postgres pg_dump --host=/tmp --username=postgres --format=custom crosspoint >{folder}/dump")
+    await shell(f"{call} run --rm --no-deps -T secrets tar --create --directory=/secrets . >{folder}/secrets.tar")
+    await compose("down", "--volumes")
+    await shell(f"{call} run --rm --no-deps -T secrets tar --extract --directory=/secrets <{folder}/secrets.tar")
+    await compose("up", "--detach", "--no-build", "postgres")
+    async with asyncio.timeout(60):
+        while (await compose.containers("postgres"))[0]["State"]["Health"]["Status"] != "healthy":
+            await asyncio.sleep(0.5)
+    await shell(f"{call} exec -T postgres pg_restore --host=/tmp --username=postgres --clean --if-exists "
+                f"--dbname=crosspoint <{folder}/dump")
+    await up(compose)
+    after = await data(edge)
+    for path in before:
+        check(before[path] == after[path] and before[path], f"{path} is as it was")
+    await dialects(edge, "Five dialects on what was restored", name="Again")
+
+
+async def secret(compose, edge):
+    """Another key of the bus, as docs/operations.md has it."""
+    step("Another key of the bus")
+    before = await compose("exec", "-T", "auth", "cat", "/secrets/bus/bus.key")
+    await compose("run", "--rm", "--no-deps", "secrets", "rm", "/secrets/bus/bus.key")
+    await up(compose, "--force-recreate", limit=30)
+    check(before != await compose("exec", "-T", "auth", "cat", "/secrets/bus/bus.key"), "there is another key")
+    await dialects(edge, "Five dialects with it", name="Rotated")
+
+
+async def shell(line):
+    """Runs a line of a shell."""
+    await composes.run("bash", "-c", line)
+
+
 async def tls(compose, edge, folder):
     """The edge with a certificate."""
     step("TLS at HAProxy")
@@ -293,6 +330,8 @@ async def trial(given):
         await dialects(edge, "Five dialects through HAProxy")
         await replicas(compose, edge)
         await down_and_up(compose, edge)
+        await backup(compose, edge, given.folder)
+        await secret(compose, edge)
         await tls(compose, edge, given.folder)
     finally:
         if failures or sys.exc_info()[0]:

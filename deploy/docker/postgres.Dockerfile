@@ -8,7 +8,7 @@ RUN apt-get update --quiet=2 \
  && groupadd --gid 10001 crosspoint \
  && usermod --append --groups crosspoint postgres \
  && install -d -o postgres -g postgres -m 700 /var/lib/postgresql/data
-ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PGDATA=/var/lib/postgresql/data
+ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PGDATA=/var/lib/postgresql/data/cluster
 COPY deploy/docker/start-postgres /usr/local/bin/
 USER postgres
 # SIGINT ends sessions at once and writes everything; SIGTERM would wait for them.
