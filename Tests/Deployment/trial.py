@@ -286,7 +286,7 @@ async def secret(compose, edge):
     """Another key of the bus, as docs/operations.md has it."""
     step("Another key of the bus")
     before = await compose("exec", "-T", "auth", "cat", "/secrets/bus/bus.key")
-    await compose("run", "--rm", "--no-deps", "secrets", "rm", "/secrets/bus/bus.key")
+    await compose("run", "--rm", "--no-deps", "secrets", "rm", "-f", "/secrets/bus/bus.key")
     await up(compose, "--force-recreate", limit=30)
     check(before != await compose("exec", "-T", "auth", "cat", "/secrets/bus/bus.key"), "there is another key")
     await dialects(edge, "Five dialects with it", name="Rotated")
