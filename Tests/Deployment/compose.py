@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import pathlib
 import subprocess
 
@@ -47,7 +48,6 @@ class Compose:
 
 async def run(*command, environment=None, quiet=True):
     """Runs a command in the checkout's top folder; returns what it printed, and says that too unless `quiet`."""
-    import os
     process = await asyncio.create_subprocess_exec(
         *map(str, command), cwd=ROOT, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if quiet else None, stderr=subprocess.PIPE if quiet else None)
@@ -59,15 +59,10 @@ async def run(*command, environment=None, quiet=True):
 
 async def image_sizes():
     """Megabytes of each image, and of all with the layers that they share counted once."""
-    layers, sizes = {}, {}
-    for image in IMAGES:
-        # Both from the top: a layer of no size has no line of its own among the layers.
-        parts = (await run("docker", "history", "--no-trunc", "--human=false", "--format", "{{.Size}}", image)).split()
-        parts = [int(size) for size in reversed(parts) if int(size)]
-        names = json.loads(await run("docker", "inspect", image))[0]["RootFS"]["Layers"]
-        sizes[image] = sum(parts) / 1e6
-        layers |= dict(zip(names, parts)) if len(names) == len(parts) else {image: sum(parts)}
-    return sizes, sum(layers.values()) / 1e6
+    sizes = {image: int(await run("docker", "inspect", "--format", "{{.Size}}", image)) / 1e6 for image in IMAGES}
+    # In an archive of several images a layer is there once.
+    together = int(await run("bash", "-c", f"docker save {' '.join(IMAGES)} | wc --bytes")) / 1e6
+    return sizes, together
 
 
 def _mebibytes(text):

@@ -1,5 +1,5 @@
-// The seven services as one program, which is the one that it is called as. They share all but their own code, so seven programs would
-// hold it seven times. Swift's package manager names each one's entry after its module.
+// The seven services as one program, which is the one that it is called as: docs/decisions/0007. Swift's package manager names the entry of each
+// after its module.
 #include <stdio.h>
 #include <string.h>
 
