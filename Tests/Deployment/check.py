@@ -15,13 +15,14 @@ from repository import DRAIN_SECONDS, ROOT, SERVICES, check, documented, failure
 
 OBSERVE = ROOT / "deploy" / "observe"
 OURS = (*SERVICES, "gateway", "postgres", "haproxy")
+HARDENED = (*OURS, "prometheus", "grafana")
 
 
 def compose():
     """docker-compose.yml, as compose understands it."""
     services = yaml.safe_load(run("docker-compose", "--file", "docker-compose.yml", "--profile", "observe", "config"))["services"]
     known = variables()
-    for name in OURS:
+    for name in HARDENED:
         service = services[name]
         check(service.get("read_only") is True and service.get("cap_drop") == ["ALL"], f"compose: {name} is not hardened")
         check("no-new-privileges:true" in service.get("security_opt", []), f"compose: {name} may gain privileges")
@@ -29,7 +30,7 @@ def compose():
         for port in map(str, service.get("ports", [])):
             check(port.startswith("127.0.0.1:"), f"compose: {name} publishes {port} to everybody")
         for key, value in service.get("environment", {}).items():
-            check(name in ("postgres", "haproxy") or known.fullmatch(key), f"compose: {name} is given {key}, which nobody reads")
+            check(name in ("postgres", "haproxy", "prometheus", "grafana") or known.fullmatch(key), f"compose: {name} is given {key}, which nobody reads")
             check(not re.search(r"[0-9a-f]{32}", str(value)), f"compose: {name} has a secret in {key}")
     for name in SERVICES:
         check(services[name]["command"] in (name, [name]), f"compose: {name} runs {services[name]['command']}")
@@ -40,6 +41,13 @@ def compose():
         check(grace and int(grace[1]) > DRAIN_SECONDS, f"compose: {name} is killed while it drains")
     for name in ("prometheus", "grafana"):
         check(services[name].get("profiles") == ["observe"], f"compose: {name} is not in the profile `observe`")
+    for name, service in services.items():
+        check(service.get("mem_limit") and service.get("pids_limit"), f"compose: {name} may use all of the machine's memory or processes")
+        check(service.get("logging", {}).get("options", {}).get("max-size"), f"compose: the log of {name} grows without limit")
+    grafana = services["grafana"]
+    check(list(grafana["networks"]) == ["observe"], "compose: Grafana reaches the services' network")
+    for key in ("GF_AUTH_DISABLE_LOGIN_FORM", "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"):
+        check(grafana["environment"].get(key) == "true", f"compose: Grafana has a first password that everybody knows ({key})")
 
 
 def images():
@@ -105,9 +113,26 @@ def metrics_are_documented(where, expression):
         check(name in known, f"{where} asks for {name}, which operations.md does not know")
 
 
+def dependencies():
+    """The Swift packages that we name have one exact version; of all, those that were reviewed are in dependencies.txt.
+
+    What our own dependencies bring along is resolved at each build, so a difference there is printed, and no failure.
+    """
+    manifest = (ROOT / "Package.swift").read_text()
+    check(not re.search(r"\.package\(url: [^)]*\b(from|branch|revision):", manifest), "Package.swift: a dependency has no `exact:` version")
+    resolved = ROOT / "Package.resolved"
+    if not resolved.exists():
+        return
+    built = {pin["identity"]: pin["state"].get("version", "no version") for pin in json.loads(resolved.read_text())["pins"]}
+    reviewed = dict(line.split() for line in (ROOT / "Tests" / "Deployment" / "dependencies.txt").read_text().splitlines())
+    for name in sorted(built.keys() | reviewed.keys()):
+        if built.get(name) != reviewed.get(name):
+            print(f"dependencies.txt has {name} {reviewed.get(name, 'not at all')}, this build {built.get(name, 'not at all')}")
+
+
 def main():
     """Checks everything; says what is wrong."""
-    for judge in (compose, images, alerts, dashboard, kubernetes.judge):
+    for judge in (compose, images, alerts, dashboard, dependencies, kubernetes.judge):
         judge()
     for failure in failures:
         print(failure)

@@ -1,5 +1,6 @@
 # The edge: HAProxy from Debian with the configuration that `./crosspoint up --gateways N` uses too.
-FROM debian:bookworm-slim
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+FROM ${DEBIAN_IMAGE}
 RUN apt-get update --quiet=2 \
  && apt-get install --quiet=2 --yes --no-install-recommends haproxy \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*

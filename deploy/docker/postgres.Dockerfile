@@ -1,5 +1,6 @@
 # Postgres 15 from Debian, run by a user of its own on a volume.
-FROM debian:bookworm-slim
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+FROM ${DEBIAN_IMAGE}
 RUN apt-get update --quiet=2 \
  && apt-get install --quiet=2 --yes --no-install-recommends postgresql-common \
  && printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.conf \
