@@ -69,19 +69,22 @@ let package = Package(
         .executable(name: "radio-playout", targets: ["RadioPlayout"]),
         .executable(name: "camera-events", targets: ["CameraEvents"]),
         .executable(name: "performance-monitor", targets: ["PerformanceMonitor"]),
+        // What Tests/Fuzzing fuzzes.
+        .library(name: "Parsers", targets: ["Events", "ForeignMessages", "Peers", "Requests"]),
     ],
+    // Exact: what is built today is what was tested. `Tests/Deployment/dependencies.txt` has what they bring along.
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON"]),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
-        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0", traits: ["JSON"]),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", exact: "5.7.1"),
     ],
     targets: [
         .systemLibrary(name: "CLinux", path: "Shared/CLinux"),
@@ -94,10 +97,15 @@ let package = Package(
         library(
             "ServiceKit",
             [
-                configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird, lifecycle,
+                "Peers", "Requests", configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird,
+                product("HummingbirdCore", "hummingbird"), lifecycle,
                 product("UnixSignals", "swift-service-lifecycle"), locks, logging, metrics, nio,
+                product("NIOHTTP1", "swift-nio"),
             ]),
         library("Downloads", [locks]),
+        library("Peers", []),
+        library("Requests", [httpTypes]),
+        library("ForeignMessages", ["Events", "Requests", httpTypes]),
         library("Dialects", ["Events"]),
         library("Bus", ["CZeroMQ", "Events", "Threads", configuration, lifecycle, locks, logging, metrics]),
         library("WebSockets", ["CLibwebsockets", "Threads", locks, logging]),
@@ -105,8 +113,8 @@ let package = Package(
         library(
             "Access",
             [
-                "Bus", "Events", "ServiceKit", configuration, crypto, httpTypes, hummingbird, jwt, lifecycle, locks,
-                logging, metrics, nio, product("NIOPosix", "swift-nio"),
+                "Bus", "Events", "Peers", "ServiceKit", configuration, crypto, httpTypes, hummingbird, jwt, lifecycle,
+                locks, logging, metrics, nio, product("NIOPosix", "swift-nio"),
             ]),
         library(
             "DomainService",
@@ -118,8 +126,9 @@ let package = Package(
         .executableTarget(
             name: "Gateway",
             dependencies: [
-                "Access", "Bus", "Dialects", "Events", "ServiceKit", "Threads", "WebSockets", argumentParser,
-                configuration, crypto, httpTypes, hummingbird, product("HummingbirdCore", "hummingbird"), jwt,
+                "Access", "Bus", "Dialects", "Events", "Peers", "Requests", "ServiceKit", "Threads", "WebSockets",
+                argumentParser, configuration, crypto, httpTypes, hummingbird,
+                product("HummingbirdCore", "hummingbird"), jwt,
                 lifecycle, locks, logging, metrics, nio, nioPosix,
             ] + tls,
             path: "Services/Gateway",
@@ -127,8 +136,9 @@ let package = Package(
             resources: [.embedInCode("openapi.yaml")],
             swiftSettings: strict),
         domainService("Auth", ["Downloads", "Threads", crypto, cryptoExtras, jwt, locks, metrics]),
-        domainService("OBSBridge", ["Downloads", "Threads", "WebSockets", crypto, locks, metrics]),
-        domainService("StreamMetrics", ["Downloads", crypto, locks, metrics]),
+        domainService(
+            "OBSBridge", ["Downloads", "ForeignMessages", "Peers", "Threads", "WebSockets", crypto, locks, metrics]),
+        domainService("StreamMetrics", ["Downloads", "ForeignMessages", crypto, locks, metrics]),
         domainService("RadioPlayout"),
         domainService("CameraEvents"),
         domainService("PerformanceMonitor"),
@@ -151,8 +161,10 @@ let package = Package(
         benchmarkProgram("BareLibwebsockets", linking: ["websockets", "uv"]),
         tests("Events", ["Events"]),
         tests("Threads", ["Threads"]),
+        tests("Peers", ["Peers"]),
+        tests("Requests", ["Requests"]),
         tests("Dialects", ["Dialects", "Events"], resources: [.copy("Fixtures")]),
-        tests("Bus", ["Bus", "Events", "TestSupport", "Threads", lifecycle, locks, logging]),
+        tests("Bus", ["Bus", "Events", "TestSupport", "Threads", configuration, lifecycle, locks, logging]),
         tests(
             "WebSockets",
             [
@@ -163,7 +175,8 @@ let package = Package(
         tests(
             "ServiceKit",
             [
-                "ServiceKit", configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird, logging,
+                "Peers", "ServiceKit", configuration, product("CoreMetrics", "swift-metrics"), httpTypes, hummingbird,
+                logging,
                 nio,
             ]),
         tests(
@@ -175,11 +188,12 @@ let package = Package(
         tests(
             "Gateway",
             [
-                "Access", "Bus", "Gateway", "Dialects", "Events", "ServiceKit", "TestSupport", "Threads", "WebSockets",
+                "Access", "Bus", "Gateway", "Dialects", "Events", "Requests", "ServiceKit", "TestSupport", "Threads",
+                "WebSockets",
                 configuration, crypto, jwt, locks, logging, nio, nioPosix,
             ] + tls),
         tests("Auth", ["Auth", "Events", "ServiceKit", httpTypes]),
-        tests("OBSBridge", ["OBSBridge", "Events", "ServiceKit", configuration, crypto, httpTypes]),
+        tests("OBSBridge", ["OBSBridge", "Events", "ForeignMessages", "ServiceKit", configuration, crypto, httpTypes]),
         tests("PerformanceMonitor", ["Events", "PerformanceMonitor"]),
         tests("RadioPlayout", ["RadioPlayout", "Events", "ServiceKit"]),
         tests("CameraEvents", ["CameraEvents", "Database", "Events", "ServiceKit", httpTypes]),
@@ -187,26 +201,30 @@ let package = Package(
             "Documents",
             [
                 "Access", "Auth", "Bus", "CameraEvents", "Database", "Dialects", "DomainService", "Events", "Gateway",
-                "OBSBridge", "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", configuration,
-                hummingbird, httpTypes, locks, logging,
+                "OBSBridge", "PerformanceMonitor", "RadioPlayout", "ServiceKit", "StreamMetrics", "TestSupport",
+                configuration, hummingbird, httpTypes, lifecycle, locks, logging,
             ]),
         tests(
             "Integration",
             [
-                "Bus", "Database", "Events", "TestSupport", product("NIOHTTP1", "swift-nio"),
+                "Bus", "Database", "Events", "ServiceKit", "TestSupport", product("NIOHTTP1", "swift-nio"),
                 product("NIOPosix", "swift-nio"),
                 product("NIOWebSocket", "swift-nio"), crypto, locks, cryptoExtras, nio, logging,
-            ] + tls, exclude: ["Clients", "Hostile/Tables"]),
+            ] + tls, exclude: ["Clients", "Hostile/Tables", "Rights/routes.json"]),
         tests(
             "StreamMetrics",
-            ["StreamMetrics", "Database", "Events", "ServiceKit", "TestSupport", configuration, httpTypes, logging],
+            [
+                "StreamMetrics", "Database", "Events", "ForeignMessages", "ServiceKit", "TestSupport", configuration,
+                httpTypes, logging,
+            ],
             resources: [.copy("Callbacks")]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17
 )
 
-// What deploy/docker/Dockerfile builds: what we depend on as a layer of its own, then the services without tests.
+// What deploy/docker/Dockerfile builds: what we depend on as a layer of its own, then the services without tests. And what
+// Tests/Fuzzing builds: the parsers.
 switch Context.environment["CROSSPOINT_IMAGE_STAGE"] {
 case "dependencies":
     var products: [String: Target.Dependency] = [:]
@@ -221,6 +239,14 @@ case "dependencies":
             name: "Dependencies", dependencies: products.keys.sorted().compactMap { products[$0] }, path: "Dependencies"
         )
     ]
+case "fuzzing":
+    let names: Set = ["Events", "ForeignMessages", "Peers", "Requests"]
+    package.products.removeAll { $0.name != "Parsers" }
+    package.targets.removeAll { !names.contains($0.name) }
+    package.dependencies.removeAll { dependency in
+        guard case .sourceControl(_, let location, _) = dependency.kind else { return true }
+        return !location.hasSuffix("/swift-http-types")
+    }
 case "services":
     package.targets.removeAll { $0.path?.hasPrefix("Tests/") == true || $0.name == "TestSupport" }
 default: break

@@ -5,7 +5,8 @@ import ServiceKit
 
 /// | key | type | default | |
 /// | --- | --- | --- | --- |
-/// | `auth.issuer` | string | `http://<http.host>:<port>` | the `iss` of every token |
+/// | `auth.issuer` | string | `http://<http.host>:<port>` | the `iss` of every token; https, unless its host is a loopback address |
+/// | `auth.insecure` | bool | false | whether `auth.issuer` may be http elsewhere |
 /// | `auth.secrets.key.file` | path | required | 64 hexadecimal digits: the key that signing keys are sealed with |
 /// | `auth.signing.rotationDays` | int | 90 | the age at which a signing key is followed by a new one; 0: never |
 /// | `auth.issuers.file` | path | none | a JSON list of other issuers whose access tokens are accepted |
@@ -27,7 +28,10 @@ struct AuthConfig {
 
     init(_ config: ConfigReader) throws {
         let http = try HTTPConfig(config, service: "auth", offset: 20)
-        self.issuer = config.string(forKey: "auth.issuer", default: "http://\(http.host):\(http.port)")
+        let host = http.host.contains(":") ? "[\(http.host)]" : http.host
+        self.issuer = try config.publicURL(
+            forKey: "auth.issuer", default: "http://\(host):\(http.port)",
+            isInsecureAllowed: config.bool(forKey: "auth.insecure", default: false), insecureKey: "auth.insecure")
         self.trustedIssuers = try Self.trustedIssuers(config, own: self.issuer)
         let days = config.int(forKey: "auth.signing.rotationDays", default: 90)
         guard (0...3650).contains(days) else {

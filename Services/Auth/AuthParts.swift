@@ -42,7 +42,8 @@ struct AuthParts {
             database: database, writer: writer, trail: self.trail, passwords: PasswordHasher(cost: config.passwordCost),
             limits: self.limits)
         self.sessions = Sessions(
-            database: database, writer: writer, keys: self.keys, trail: self.trail, limits: self.limits)
+            database: database, writer: writer, keys: self.keys, trail: self.trail, limits: self.limits,
+            successors: SuccessorSeal(secrets: config.secretsKey))
         self.bootstrap = Bootstrap(
             writer: writer, keys: self.keys, ownerKey: config.ownerKey, ownerAccount: config.ownerAccount,
             users: self.users, logger: logger)
@@ -54,7 +55,7 @@ struct AuthParts {
     func addRoutes(_ router: Router<APIContext>) {
         // Covers what is added after it.
         router.middlewares.add(RefusalNotes(trail: self.trail))
-        TokensAPI(writer: self.writer, tokens: AccessTokens(keys: self.keys)).add(to: router)
+        TokensAPI(database: self.database, writer: self.writer, tokens: AccessTokens(keys: self.keys)).add(to: router)
         TicketsAPI(tickets: self.tickets).add(to: router)
         APIKeysAPI(database: self.database, writer: self.writer).add(to: router)
         SubjectsAPI(writer: self.writer).add(to: router)
@@ -91,7 +92,8 @@ struct AuthParts {
             seats.withLockedValue { $0.hold(report, at: .now) }
             return HoldSeats.Answer()
         }
-        server.answer(ReportRefusals.self) { [trail = self.trail] report in
+        server.answer(ReportRefusals.self) { [trail = self.trail] report, asker in
+            try report.process.checkRole(asker)
             trail.note(report)
             return ReportRefusals.Answer()
         }

@@ -5,23 +5,40 @@ import Hummingbird
 import ServiceKit
 
 /// Whose credentials an asker may see and revoke: with `auth:admin` everybody's; otherwise those of their own tenant that are
-/// for no other stations than theirs, and no administrator's.
+/// limited to the same rooms, if they are limited, and no administrator's.
 struct Authority {
     private let isAdmin: Bool
     private let tenant: String
-    private let stations: [String]?
+    private let limits: RoomLimits?
 
     init(_ principal: Principal) {
-        self.isAdmin = principal.scopes.contains(.authAdmin)
+        self.isAdmin = principal.administersAuth
         self.tenant = principal.tenant
-        self.stations = principal.stations?.sorted()
+        self.limits = principal.limits
     }
 
-    /// A condition on a row of `api_keys`, `access_tokens` or `oauth_clients`.
+    /// A condition on a row of `api_keys` or `access_tokens`.
     var covers: Query {
+        let rooms = RoomLists(self.limits)
+        return self.covers(
+            within: """
+                num_nonnulls(stations, streams, cameras, obs_connections) > 0
+                    AND coalesce(stations, '{}') <@ \(rooms.stations ?? [])::text[]
+                    AND coalesce(streams, '{}') <@ \(rooms.streams ?? [])::text[]
+                    AND coalesce(cameras, '{}') <@ \(rooms.cameras ?? [])::text[]
+                    AND coalesce(obs_connections, '{}') <@ \(rooms.obsConnections ?? [])::text[]
+                """)
+    }
+
+    /// A condition on a row of `oauth_clients`, which are limited to stations only.
+    var coversClients: Query {
+        self.covers(within: "stations <@ \(RoomLists(self.limits).stations ?? [])::text[]")
+    }
+
+    private func covers(within limits: Query) -> Query {
         """
         (\(self.isAdmin) OR (tenant = \(self.tenant) AND NOT 'auth:admin' = ANY (string_to_array(scope, ' '))
-            AND (\(self.stations)::text[] IS NULL OR stations <@ \(self.stations)::text[])))
+            AND (\(self.limits == nil) OR (\(limits)))))
         """
     }
 

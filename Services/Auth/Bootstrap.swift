@@ -98,7 +98,9 @@ struct Bootstrap: Service {
             """)
         for row in replaced {
             let id = try row.decode("id", as: String.self)
-            try await mutation.revoke(CredentialRevoked(kind: .apiKey, id: id), tenant: Principal.defaultTenant)
+            let until = Timestamp.now + .seconds(AccessTokens.lifetimeMax)
+            try await mutation.revoke(
+                CredentialRevoked(kind: .apiKey, id: id, until: until), tenant: Principal.defaultTenant)
             try await mutation.audit(
                 AuditEntry(
                     "key.revoke", tenant: Principal.defaultTenant, actor: "owner", target: id, reason: "replaced"))

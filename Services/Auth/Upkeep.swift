@@ -21,6 +21,9 @@ struct Upkeep {
             PeriodicDuty(every: .seconds(15)) { [writer] in
                 _ = try? await writer.write { mutation in try await KeyRotation.endGrace(mutation) }
             },
+            PeriodicDuty(every: .seconds(5)) { [database, writer] in
+                try? await Sessions.forgetSuccessors(database, writer)
+            },
             PeriodicDuty(every: .seconds(2)) { [keys, writer, database] in try? await keys.refresh(database, writer) },
             PeriodicDuty(every: .seconds(60)) { [keys, writer, rotation] in
                 if let rotation { try? await keys.rotate(olderThan: rotation, writer) }

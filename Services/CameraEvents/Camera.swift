@@ -29,7 +29,8 @@ struct Camera: Sendable {
     /// Only those who may write cameras see the whole source address: it may hold credentials.
     func answer(for principal: Principal) -> JSON {
         let source =
-            principal.scopes.contains(.camerasWrite) ? self.sourceURL : WebAddress(self.sourceURL)?.masked ?? "***"
+            principal.permits(.camerasWrite, on: .camera(self.id))
+            ? self.sourceURL : WebAddress(self.sourceURL)?.masked ?? "***"
         return [
             "id": .string(self.id), "name": .string(self.name), "source_url": .string(source),
             "location": self.location.map(JSON.string) ?? .null, "enabled": .bool(self.isEnabled),

@@ -1,3 +1,4 @@
+import Access
 import Bus
 import Database
 import Events
@@ -43,7 +44,7 @@ struct CameraStreams: Sendable {
             throw APIFailure(.badRequest, code: "INVALID_ACTION", "action must be one of \(actions)")
         }
         let scope = action == .status ? Scope.camerasRead : .camerasControl
-        guard principal.scopes.contains(scope) else { throw APIFailure(.forbidden, "The scope \(scope) is needed") }
+        guard principal.permits(scope, on: .camera(camera)) else { throw APIFailure(lacking: scope, principal) }
         try Self.check(settings, for: action)
         let status = try await self.status(of: camera, tenant: principal.tenant)
         switch action {

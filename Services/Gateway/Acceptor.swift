@@ -2,6 +2,9 @@ import Dialects
 import Events
 import Logging
 import Metrics
+import Peers
+import Requests
+import ServiceKit
 import Threads
 import WebSockets
 
@@ -18,6 +21,7 @@ final class Acceptor: Sendable {
     private let doorman: Doorman
     private let edge: Edge
     private let tls: TLSTermination?
+    private let proxyHeaders: ProxyHeaderCheck
     private let logger: Logger
 
     /// From the connection to the end of its request head.
@@ -26,11 +30,17 @@ final class Acceptor: Sendable {
     private static let exhaustedPause = Duration.milliseconds(100)
 
     /// Binds the listeners, one a dialect. Throws when a port is taken.
-    /// - Parameter tls: if clients are to speak it; then they must.
-    init(config: GatewayConfig, doorman: Doorman, edge: Edge, tls: TLSTermination?, logger: Logger) throws {
+    /// - Parameters:
+    ///   - tls: if clients are to speak it; then they must.
+    ///   - proxyHeaders: whose word about a connection's client counts.
+    init(
+        config: GatewayConfig, doorman: Doorman, edge: Edge, tls: TLSTermination?, proxyHeaders: ProxyHeaderCheck,
+        logger: Logger
+    ) throws {
         self.doorman = doorman
         self.edge = edge
         self.tls = tls
+        self.proxyHeaders = proxyHeaders
         self.logger = logger
         self.listeners = try (0..<DialectRegistry.all.count).flatMap { place in
             let port = config.edgePort + place
@@ -56,7 +66,7 @@ final class Acceptor: Sendable {
         await withDiscardingTaskGroup { group in
             while await SocketPoller.shared.wait(for: listener.socket.descriptor, .readable) == .ready {
                 accepting: while !Task.isCancelled {
-                    switch self.accept(from: listener) {
+                    switch listener.socket.accept() {
                     case .socket(let socket, let peer):
                         group.addTask { await self.greet(socket, listener.place, peer) }
                     case .none: break accepting
@@ -71,19 +81,16 @@ final class Acceptor: Sendable {
         }
     }
 
-    /// The next waiting connection, without its TLS.
-    private func accept(from listener: Listener) -> TCPSocket.Accepted {
-        let accepted = listener.socket.accept()
-        guard let tls = self.tls, case .socket(let socket, let peer) = accepted else { return accepted }
-        return tls.plainSide(of: socket, peer: peer).map { .socket($0, peer: peer) } ?? .exhausted
-    }
-
-    private func greet(_ socket: TCPSocket, _ listener: Int, _ peer: String) async {
-        switch await self.readHead(socket) {
+    private func greet(_ accepted: TCPSocket, _ listener: Int, _ address: String) async {
+        let deadline = ContinuousClock.now + Self.headTimeout
+        let opening = await ConnectionOpening.read(
+            accepted, from: address, by: deadline, isExact: self.tls != nil, self.proxyHeaders)
+        guard let opening, let socket = self.plainSide(of: accepted, opening.peer) else { return accepted.close() }
+        switch await self.readHead(socket, opening.leftover, by: deadline) {
         case .gone: socket.close()
         case .refuse(let refusal): await self.refuse(socket, refusal)
         case .head(let head):
-            switch await self.doorman.judge(head, listener: listener, peer: peer) {
+            switch await self.doorman.judge(head, listener: listener, peer: opening.peer) {
             case .refuse(let refusal): await self.refuse(socket, refusal)
             case .open(let dialect, let request, let principal, let introduction):
                 let arrived = Arrived(
@@ -93,19 +100,35 @@ final class Acceptor: Sendable {
         }
     }
 
+    /// The connection without its TLS. `nil`: there were no descriptors for it; `socket` is still open.
+    private func plainSide(of socket: TCPSocket, _ peer: Peer) -> TCPSocket? {
+        guard let tls = self.tls else { return socket }
+        let plain = tls.plainSide(of: socket, peer: peer.address)
+        if plain == nil { self.logger.warning("No descriptors left; a connection was closed") }
+        return plain
+    }
+
     private enum Greeting {
         case head(RequestHead)
         case refuse(HTTPRefusal)
         case gone
     }
 
-    private func readHead(_ socket: TCPSocket) async -> Greeting {
-        let deadline = ContinuousClock.now + Self.headTimeout
-        var bytes: [UInt8] = []
+    /// - Parameter first: what was read already.
+    private func readHead(
+        _ socket: TCPSocket, _ first: [UInt8], by deadline: ContinuousClock.Instant
+    ) async -> Greeting {
+        var bytes = first
+        var searched = 0
         while true {
+            switch RequestHead.parse(bytes, searched: searched) {
+            case .complete(let head): return .head(head)
+            case .malformed: return .refuse(Doorman.json(400, "Not an HTTP/1.1 request"))
+            case .tooLong: return .refuse(Doorman.json(431, "The request head is too long"))
+            case .incomplete: searched = bytes.count
+            }
             // Also for a client that always sends just a little more.
             guard ContinuousClock.now < deadline else { return .refuse(Doorman.json(408, "The request took too long")) }
-            let searched = bytes.count
             switch socket.read(upTo: 4096) {
             case .ended: return .gone
             case .bytes(let more): bytes += more
@@ -114,12 +137,6 @@ final class Acceptor: Sendable {
                 case .ready, .timedOut: continue
                 case .cancelled: return .gone
                 }
-            }
-            switch RequestHead.parse(bytes, searched: searched) {
-            case .complete(let head): return .head(head)
-            case .malformed: return .refuse(Doorman.json(400, "Not an HTTP/1.1 request"))
-            case .tooLong: return .refuse(Doorman.json(431, "The request head is too long"))
-            case .incomplete: continue
             }
         }
     }

@@ -13,8 +13,9 @@ struct EdgeDescription: Sendable {
 struct ClientDescription: Sendable, Encodable {
     let id: String
     let dialect: String
-    let address: String
-    let principal: String?
+    /// These two are left out for whoever may not read the audit log.
+    private(set) var address: String?
+    private(set) var principal: String?
     let tenant: String?
     let filters: [String]
     /// Filters that can match nothing, and why.
@@ -71,6 +72,13 @@ struct ClientDescription: Sendable, Encodable {
 }
 
 extension ClientDescription {
+    /// The same without saying who it is and from where.
+    var withoutPerson: Self {
+        var description = self
+        (description.address, description.principal) = (nil, nil)
+        return description
+    }
+
     init(_ client: Client, closed: Closed? = nil) {
         self.id = client.id.description
         self.dialect = client.profile.name.rawValue

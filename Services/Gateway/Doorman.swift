@@ -3,6 +3,8 @@ import Dialects
 import Events
 import HummingbirdCore
 import Metrics
+import Peers
+import Requests
 import ServiceKit
 import WebSockets
 
@@ -17,20 +19,22 @@ struct Doorman: Sendable {
     let census: Census
     let verifier: CredentialVerifier
     let proxies: TrustedProxies
+    /// Whether local clients of a dialect that knows the anonymous principal need no credential.
+    let allowsAnonymous: Bool
     /// The only origins whose pages are let in, in lower case; `nil`: all.
     let origins: Set<String>?
 
     private static let accepted = Counter(label: "gateway_upgrades_total")
 
     /// - Parameter listener: the listener's place after the edge's first port.
-    func judge(_ head: RequestHead, listener: Int, peer: String) async -> Verdict {
-        let address = self.proxies.client(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
+    func judge(_ head: RequestHead, listener: Int, peer: Peer) async -> Verdict {
+        let address = self.proxies.client(peer, forwardedFor: head.headers["x-forwarded-for"])
         // A plus is a blank in a query, as browsers write it in forms and Go reads it.
         let uri = URI(Self.withoutPlus(head.target))
         let request = UpgradeRequest(
             path: uri.path, query: uri.queryParameters.map { (String($0.key), String($0.value)) },
             headers: head.headers,
-            remoteAddress: address, isLoopback: TrustedProxies.isLoopback(address))
+            remoteAddress: address, isLocal: self.allowsAnonymous && Self.isLocal(head, peer))
         guard let dialect = DialectRegistry.route(request, listener: listener),
             let place = DialectRegistry.all.firstIndex(where: { $0.profile.name == dialect.profile.name })
         else { return .refuse(Self.notFound(uri.path)) }
@@ -64,6 +68,11 @@ struct Doorman: Sendable {
         guard self.census.enter(dialect.profile) else { return .refuse(dialect.profile.connectionsRefusal) }
         Self.accepted.increment()
         return .open(dialect: place, request, principal, introduction)
+    }
+
+    private static func isLocal(_ head: RequestHead, _ peer: Peer) -> Bool {
+        let fields = head.headers.lazy.filter { $0.key != "host" }.map { (name: $0.key, value: $0.value) }
+        return LocalClientPolicy.reasonNotLocal(peer, hosts: [head.headers["host"] ?? ""], fields: fields) == nil
     }
 
     /// A target with each plus in its query as `%20`.

@@ -60,7 +60,7 @@ extension EdgeHandler {
         self.deliveries[dialect].increment(by: count)
         // The oldest of a bundle, once for all who got it.
         self.ages[dialect].recordMilliseconds(
-            max(0, moment.milliseconds - bundle.events[0].event.time.milliseconds))
+            max(0, (moment - bundle.events[0].event.time).milliseconds))
     }
 
     /// Gives a client that catches up what it has not been told and is not to be told later.

@@ -88,6 +88,7 @@ extension Grant {
     /// What the principal lacks for it.
     func missing(for entry: CatalogueEntry, room: String) -> String {
         guard let scope = entry.scope else { return "a credential" }
-        return self.principal.scopes.contains(scope) ? "station \(room)" : "scope \(scope)"
+        guard self.principal.scopes.contains(scope) else { return "scope \(scope)" }
+        return "\(entry.room == .station ? "station" : "room") \(room)"
     }
 }

@@ -23,13 +23,22 @@ struct Gateway: AsyncParsableCommand {
         await ServiceProcess.run("gateway", shutdownMax: .seconds(29)) { process in
             let config = try GatewayConfig(process.config, loops: loops)
             let bus = try BusConfig(
-                process.config, portsBase: process.config.portsBase(),
-                key: process.config.secretKey(forKey: "bus.key.file"))
+                process.config, for: .gateway, portsBase: process.config.portsBase(),
+                secret: process.config.secretKey(forKey: "bus.key.file"),
+                peers: process.config.textFile(forKey: "bus.peers.file"))
+            bus.warnIfOpen(process.logger)
             let commands = CommandClient(endpoints: bus.endpoints, logger: process.logger)
             let cache = AccessConfig(process.config).cache(for: "gateway.\(config.instance)", logger: process.logger)
             let verifier = CredentialVerifier(
                 commands: commands, process: .gateway, cache: cache, logger: process.logger)
             let proxies = try TrustedProxies(process.config)
+            let proxyHeaders = ProxyHeaderCheck(key: config.http.proxyKey, logger: process.logger)
+            let anonymous = try AnonymousAccess(process.config)
+            anonymous.warn(process.logger)
+            config.http.warnIfExposed(proxies, process.logger)
+            if config.tls == nil, config.http.proxyKey == nil {
+                HTTPConfig.warnIfExposed(config.edgeHost, port: config.edgePort, proxies, process.logger)
+            }
             let seats = SeatLeases(instance: config.instance, commands: commands)
             let tokens = await ReconnectTokens(
                 key: config.reconnectKey, commands: commands, logger: process.logger)
@@ -40,9 +49,13 @@ struct Gateway: AsyncParsableCommand {
                 config: config, census: census, publishers: publishers, enquiries: enquiries, seats: seats,
                 isRevoked: verifier.isRevoked, logger: process.logger)
             verifier.whenRevoked { edge.revoke($0) }
-            let doorman = Doorman(census: census, verifier: verifier, proxies: proxies, origins: config.origins)
+            let doorman = Doorman(
+                census: census, verifier: verifier, proxies: proxies, allowsAnonymous: anonymous.isAllowed,
+                origins: config.origins)
             let tls = try config.tls.map { try TLSTermination($0, threads: config.loops, logger: process.logger) }
-            let acceptor = try Acceptor(config: config, doorman: doorman, edge: edge, tls: tls, logger: process.logger)
+            let acceptor = try Acceptor(
+                config: config, doorman: doorman, edge: edge, tls: tls, proxyHeaders: proxyHeaders,
+                logger: process.logger)
             let subscriber = Subscriber(
                 publishers: bus.endpoints, logger: process.logger, heard: publishers, isCongested: { edge.isCongested }
             ) { events in
@@ -66,8 +79,8 @@ struct Gateway: AsyncParsableCommand {
                 _ = try? await commands.call(report, timeout: .seconds(1))
             }
             let operators = OperatorsAPI.application(
-                config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies, edge: edge
-            )
+                config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies,
+                proxyHeaders: proxyHeaders, anonymous: anonymous.isAllowed ? .anonymous : nil, edge: edge)
             let parts: [any Service] = [commands, enquiries, seats, subscriber, reporter, verifier, operators]
             return parts + (tls.map { [$0] } ?? []) + [EdgeService(edge: edge, acceptor: acceptor)]
         }

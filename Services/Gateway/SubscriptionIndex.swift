@@ -50,13 +50,16 @@ struct SubscriptionIndex<Listener: AnyObject & Identifiable> {
 final class Grant {
     let principal: Principal
     private let allowed: [Bool]
+    private let limits: RoomLimits?
     /// Whether what it may see depends on the room's name.
     private let hasNamedScopes: Bool
 
-    /// What scopes allow, of the kinds of events in the catalogue's order: many principals have the same.
+    /// What scopes and limits allow, of the kinds of events in the catalogue's order: many principals have the same.
     private struct Rights: Hashable {
         let scopes: Scopes
         let isAnonymous: Bool
+        /// The kinds of rooms that are within the limits; `nil` without any.
+        let reachable: Set<RoomKind>?
     }
 
     private static let known = NIOLockedValueBox<[Rights: [Bool]]>([:])
@@ -65,8 +68,11 @@ final class Grant {
 
     init(_ principal: Principal) {
         self.principal = principal
+        self.limits = principal.limits
         self.hasNamedScopes = principal.scopes.hasNamed
-        let rights = Rights(scopes: principal.scopes, isAnonymous: principal.credential == .anonymous)
+        let rights = Rights(
+            scopes: principal.scopes, isAnonymous: principal.credential == .anonymous,
+            reachable: self.limits?.reachable)
         self.allowed = Self.known.withLockedValue { known in
             if let allowed = known[rights] { return allowed }
             if known.count >= Self.knownMax { known.removeAll() }
@@ -78,16 +84,14 @@ final class Grant {
 
     /// Whether there can be events of that kind that it allows.
     func mayAllow(_ entry: CatalogueEntry) -> Bool {
-        self.allowed[entry.index] && !(entry.room == .station && self.principal.stations?.isEmpty == true)
+        self.allowed[entry.index]
     }
 
     /// The tenant is right already: it is part of the key.
     func allows(_ entry: CatalogueEntry, room: String) -> Bool {
         guard self.allowed[entry.index] else { return false }
-        switch entry.room {
-        case .station: return self.principal.stations?.contains(room) ?? true
-        case .obsConnection: return !self.hasNamedScopes || self.principal.maySee(entry, room: room)
-        default: return true
-        }
+        // For what concerns the whole channel, all has been worked out.
+        if let limits = self.limits, let rooms = limits[entry.room], !rooms.contains(room) { return false }
+        return entry.room != .obsConnection || !self.hasNamedScopes || self.principal.maySee(entry, room: room)
     }
 }

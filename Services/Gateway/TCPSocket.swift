@@ -81,9 +81,10 @@ struct TCPSocket: Sendable {
         case ended
     }
 
-    func read(upTo count: Int) -> Read {
+    /// - Parameter leavesThem: the next read gets the same bytes again.
+    func read(upTo count: Int, leavesThem: Bool = false) -> Read {
         var bytes = [UInt8](repeating: 0, count: count)
-        let got = recv(self.descriptor, &bytes, count, 0)
+        let got = recv(self.descriptor, &bytes, count, leavesThem ? Int32(MSG_PEEK) : 0)
         if got > 0 { return .bytes(Array(bytes[..<got])) }
         return got < 0 && (errno == EAGAIN || errno == EINTR) ? .wait : .ended
     }

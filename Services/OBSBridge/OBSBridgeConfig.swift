@@ -10,7 +10,8 @@ import ServiceKit
 /// | `obs-bridge.rate.loopback` | bool | false | whether addresses of this machine are limited too |
 /// | `obs-bridge.secrets.key.file` | path | required | 64 hexadecimal digits: the key that passwords of OBS connections are sealed with |
 /// | `obs-bridge.certificates.file` | path | none | certificates in PEM that are trusted besides the system's, for `wss` |
-/// | `obs-bridge.public.url` | string | `http://<http.host>:<port>` | where OBS reaches the bridge, for the pages of sources with a script |
+/// | `obs-bridge.public.url` | string | `http://<http.host>:<port>` | where OBS reaches the bridge, for the pages of sources with a script; https, unless its host is a loopback address |
+/// | `obs-bridge.insecure` | bool | false | whether `obs-bridge.public.url` may be http elsewhere |
 /// | `obs-bridge.samples.interval` | int | 30 | seconds between two samples of an active source, 5 to 3600 |
 /// | `obs-bridge.samples.retentionDays` | int | 7 | days that samples are kept, 1 to 3650 |
 /// | `obs-bridge.audit.retentionDays` | int | 365 | days that the audit log of commands is kept, 1 to 3650 |
@@ -43,10 +44,10 @@ struct OBSBridgeConfig {
         }
         let http = try HTTPConfig(config, service: "obs-bridge", offset: 30)
         let host = http.host.contains(":") ? "[\(http.host)]" : http.host
-        let publicURL = config.string(forKey: "obs-bridge.public.url", default: "http://\(host):\(http.port)")
-        guard let url = URL(string: publicURL), ["http", "https"].contains(url.scheme), url.host() != nil else {
-            throw ConfigurationError(key: "obs-bridge.public.url", problem: "must be an http or https URL")
-        }
+        let publicURL = try config.publicURL(
+            forKey: "obs-bridge.public.url", default: "http://\(host):\(http.port)",
+            isInsecureAllowed: config.bool(forKey: "obs-bridge.insecure", default: false),
+            insecureKey: "obs-bridge.insecure")
         self.publicURL = publicURL.hasSuffix("/") ? String(publicURL.dropLast()) : publicURL
         self.samplesInterval = .seconds(try Self.number(config, "obs-bridge.samples.interval", 30, 5...3600))
         self.samplesRetention = .seconds(

@@ -19,9 +19,10 @@ struct Health: Sendable, Equatable {
         for service in ServiceName.allCases { problems += Self.problems(of: service, processes, now) }
         let missing = processes.gauge("obs.missing", of: .obsBridge, at: now) ?? 0
         if missing > 0 {
-            problems.append(missing == 1 ? "an OBS is not connected" : "\(Int(missing)) OBS are not connected")
+            problems.append(
+                missing == 1 ? "an OBS is not connected" : "\(Int(clamping: missing)) OBS are not connected")
         }
-        if isMemoryHigh, let memoryUsage { problems.append("memory usage is \(Int(memoryUsage)) %") }
+        if isMemoryHigh, let memoryUsage { problems.append("memory usage is \(Int(clamping: memoryUsage)) %") }
         self.status = !databaseIsReady || !gatewayRuns ? .unhealthy : problems.isEmpty ? .healthy : .degraded
         self.reason = problems.isEmpty ? "all services are ready" : problems.joined(separator: "; ")
         self.checks = .init(

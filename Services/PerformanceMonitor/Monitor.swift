@@ -84,13 +84,14 @@ actor Monitor {
         return PerformanceUpdate(
             system: .init(
                 cpu: sample.processorUsage.tenths, memory: sample.machine.memory.used.tenths,
-                uptime: Int(sample.machine.uptime)),
+                uptime: Int(clamping: sample.machine.uptime)),
             application: .init(
-                activeConnections: Int(self.processes.gauge("connections", of: .gateway, at: now) ?? 0),
+                activeConnections: Int(clamping: self.processes.gauge("connections", of: .gateway, at: now) ?? 0),
                 averageResponseTime: sample.averageResponseTime.tenths),
             sources: .init(
-                total: Int(self.processes.gauge("sources.total", of: .obsBridge, at: now) ?? 0),
-                active: Int(self.processes.gauge("sources.active", of: .obsBridge, at: now) ?? 0), averageCpuUsage: nil)
+                total: Int(clamping: self.processes.gauge("sources.total", of: .obsBridge, at: now) ?? 0),
+                active: Int(clamping: self.processes.gauge("sources.active", of: .obsBridge, at: now) ?? 0),
+                averageCpuUsage: nil)
         )
     }
 

@@ -34,7 +34,7 @@ struct Play: Sendable {
     /// A track without a successor is over when its length has passed since it was announced; what has no length goes on.
     func isOver(at now: Timestamp) -> Bool {
         guard let duration = self.payload.duration, duration > 0, duration < 1e9 else { return false }
-        return max(self.startedAt, self.receivedAt) + .milliseconds(Int64(duration * 1000)) <= now
+        return max(self.startedAt, self.receivedAt) + .milliseconds(Int64(clamping: duration * 1000)) <= now
     }
 
     /// The answer to `GET now-playing` (contract grimnir §9).

@@ -12,13 +12,13 @@ struct Stations: Sendable {
     func all(for principal: Principal) async throws -> [Station] {
         let rows = try await self.database.query(
             "SELECT * FROM stations WHERE tenant = \(principal.tenant) ORDER BY name, id")
-        return try rows.map { try Station($0) }.filter { Self.mayTouch($0.id, principal) }
+        return try rows.map { try Station($0) }.filter { principal.permits(.radioRead, on: .station($0.id)) }
     }
 
     /// Throws 404 for an unknown station or another tenant's, 403 for one that the credential does not cover.
-    func station(_ id: String, for principal: Principal) async throws -> Station {
+    func station(_ id: String, _ scope: Scope, for principal: Principal) async throws -> Station {
         guard let station = try await self.find(id, tenant: principal.tenant) else { throw Self.unknown }
-        guard Self.mayTouch(id, principal) else { throw Self.denied }
+        guard principal.permits(scope, on: .station(id)) else { throw Self.denied }
         return station
     }
 
@@ -31,7 +31,6 @@ struct Stations: Sendable {
     /// Makes a station and its default mount.
     func create(_ draft: StationDraft, by principal: Principal) async throws -> Station {
         guard let name = draft.name else { throw APIFailure(.badRequest, code: "name_required", "name is required") }
-        guard principal.stations == nil else { throw Self.denied }
         try await self.check(timezone: draft.timezone)
         let (id, mountID, now) = (Station.makeID(), Station.makeID(), Timestamp.now)
         return try await self.named("station_name_taken") {
@@ -53,8 +52,7 @@ struct Stations: Sendable {
         }
     }
 
-    func change(_ id: String, _ draft: StationDraft, by principal: Principal) async throws -> Station {
-        _ = try await self.station(id, for: principal)
+    func change(_ station: Station, _ draft: StationDraft, by principal: Principal) async throws -> Station {
         try await self.check(timezone: draft.timezone)
         return try await self.named("station_name_taken") {
             try await self.writer.write { mutation in
@@ -65,7 +63,7 @@ struct Stations: Sendable {
                         timezone = coalesce(\(draft.timezone)::text, timezone),
                         active = coalesce(\(draft.isActive), active), public = coalesce(\(draft.isPublic), public),
                         updated_at = \(Timestamp.now)
-                    WHERE id = \(id) AND tenant = \(principal.tenant) RETURNING *
+                    WHERE id = \(station.id) AND tenant = \(principal.tenant) RETURNING *
                     """)
                 return try Station(Self.one(rows))
             }
@@ -102,8 +100,6 @@ struct Stations: Sendable {
     static let unknown = APIFailure(.notFound, code: "not_found", "There is no such station")
     static let denied = APIFailure(
         .forbidden, code: "station_access_denied", "The credential does not cover the station")
-
-    static func mayTouch(_ id: String, _ principal: Principal) -> Bool { principal.stations?.contains(id) ?? true }
 
     private static func insertion(_ draft: MountDraft, id: String, station: String, tenant: String, at now: Timestamp)
         -> Query

@@ -26,7 +26,7 @@ struct Chat: Sendable {
     /// Answers `SendChat`, after the commit.
     func send(_ command: SendChat) async throws -> SendChat.Answer {
         let sender = command.sender
-        guard sender.scopes.contains(.streamsRead) else {
+        guard sender.permits(.streamsRead, on: .stream(command.stream)) else {
             throw CommandFailure(.forbidden, "The scope streams:read is needed")
         }
         if let problem = Self.problem(with: command.message) { throw CommandFailure(.invalid, problem) }
@@ -113,7 +113,7 @@ struct Chat: Sendable {
     /// Forgets old lines, a piece at a time so that the writer is never held up for long.
     var cleaning: any Service {
         PeriodicDuty(every: .seconds(60)) {
-            let oldest = Timestamp(milliseconds: Timestamp.now.milliseconds - self.retention.milliseconds)
+            let oldest = Timestamp.now - self.retention
             do {
                 _ = try await self.writer.write { mutation in
                     try await mutation.query(

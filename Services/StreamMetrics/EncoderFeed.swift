@@ -1,6 +1,8 @@
 import Bus
 import DomainService
 import Events
+import HTTPTypes
+import ServiceKit
 
 /// What encoders say of their outputs: starts and ends the streams that are bound to them, and is the measure of their health.
 actor EncoderFeed {
@@ -30,8 +32,13 @@ actor EncoderFeed {
                 stream = try await self.streams.createSuccessor(of: stream)
             }
             if stream.status.canStart {
-                stream = try await self.streams.start(
-                    stream.id, tenant: command.tenant, at: command.startedAt ?? .now, encoder: command.encoder)
+                do {
+                    stream = try await self.streams.start(
+                        stream.id, tenant: command.tenant, at: command.startedAt ?? .now, encoder: command.encoder,
+                        liveMax: command.tier?.liveStreamsMax)
+                } catch let failure as APIFailure where failure.status.code == Streams.planExceeded.code {
+                    return .init(stream: stream.id, refusal: failure.message)
+                }
             }
             await self.measure(stream, command)
         } else {
@@ -47,7 +54,7 @@ actor EncoderFeed {
     /// An encoder says how long it is live, to a second or so: the start that follows from it is the same one.
     private static func isAnother(_ started: Timestamp?, than earlier: Timestamp?) -> Bool {
         guard let started, let earlier else { return true }
-        return started.milliseconds > earlier.milliseconds + 3000
+        return started - earlier > .seconds(3)
     }
 
     private func measure(_ stream: Stream, _ command: FeedStream) async {
@@ -68,10 +75,11 @@ actor EncoderFeed {
     ) -> StreamHealth {
         var health = StreamHealth(streamID: stream, bitrate: nil, fps: fps, packetLoss: nil, latency: nil)
         // Counters that went back are those of another output.
-        guard let last, seconds > 0, now.bytes >= last.bytes, now.totalFrames >= last.totalFrames else { return health }
-        health.bitrate = (Double(now.bytes - last.bytes) * 8 / 1000 / seconds * 10).rounded() / 10
-        let frames = now.totalFrames - last.totalFrames
-        let skipped = min(max(0, now.skippedFrames - last.skippedFrames), frames)
+        guard let last, seconds > 0, let bytes = now.bytes.increase(since: last.bytes),
+            let frames = now.totalFrames.increase(since: last.totalFrames)
+        else { return health }
+        health.bitrate = (Double(bytes) * 8 / 1000 / seconds * 10).rounded() / 10
+        let skipped = min(now.skippedFrames.increase(since: last.skippedFrames) ?? 0, frames)
         health.packetLoss = frames > 0 ? (Double(skipped) / Double(frames) * 10_000).rounded() / 10_000 : 0
         return health
     }

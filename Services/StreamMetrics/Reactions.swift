@@ -38,7 +38,7 @@ struct Reactions: Sendable {
     /// Answers `SendReaction`, after the commit.
     func send(_ command: SendReaction) async throws -> SendReaction.Answer {
         let sender = command.sender
-        guard sender.scopes.contains(.streamsRead) else {
+        guard sender.permits(.streamsRead, on: .stream(command.stream)) else {
             throw CommandFailure(.forbidden, "The scope streams:read is needed")
         }
         guard Self.isReaction(command.reaction) else {

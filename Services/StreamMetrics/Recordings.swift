@@ -49,12 +49,14 @@ struct Recordings: Sendable {
             .decode("id")
     }
 
-    /// Newest first, after the one with the id `cursor`.
+    /// Those of the streams that the principal is not kept from, newest first, after the one with the id `cursor`.
     /// - Parameter stream: only of that one.
-    func list(tenant: String, stream: String?, limit: Int, cursor: String?) async throws -> [Recording] {
-        try await self.database.query(
+    func list(for principal: Principal, stream: String?, limit: Int, cursor: String?) async throws -> [Recording] {
+        let listed = principal.limits.map { $0.streams?.sorted() ?? [] }
+        return try await self.database.query(
             """
-            SELECT * FROM recordings WHERE tenant = \(tenant) AND (\(stream)::text IS NULL OR stream = \(stream)::text)
+            SELECT * FROM recordings WHERE tenant = \(principal.tenant)
+                AND (\(listed)::text[] IS NULL OR stream = ANY (\(listed)::text[])) AND (\(stream)::text IS NULL OR stream = \(stream)::text)
                 AND (\(cursor)::text IS NULL OR id < \(cursor)::text) ORDER BY id DESC LIMIT \(limit)
             """
         ).map { row throws(DatabaseError) in try Self.recording(row) }
@@ -64,9 +66,11 @@ struct Recordings: Sendable {
         guard Recording.isID(id),
             let row = try await self.database.query("SELECT * FROM recordings WHERE id = \(id) AND tenant = \(tenant)")
                 .first
-        else { throw APIFailure(.notFound, "There is no such recording") }
+        else { throw Self.unknown }
         return try Self.recording(row)
     }
+
+    static let unknown = APIFailure(.notFound, "There is no such recording")
 
     private static func recording(_ row: Row) throws(DatabaseError) -> Recording {
         Recording(

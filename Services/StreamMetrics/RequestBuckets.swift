@@ -28,7 +28,7 @@ final class RequestBuckets: Sendable {
         let perSecond = Double(perMinute) / 60
         return self.buckets.withLockedValue { buckets in
             var bucket = buckets[owner] ?? Bucket(tokens: capacity, time: moment)
-            let seconds = Double(max(0, moment.milliseconds - bucket.time.milliseconds)) / 1000
+            let seconds = max(0, (moment - bucket.time) / .seconds(1))
             bucket = Bucket(tokens: min(capacity, bucket.tokens + seconds * perSecond), time: moment)
             let isAllowed = bucket.tokens >= 1
             if isAllowed { bucket.tokens -= 1 }
@@ -40,7 +40,7 @@ final class RequestBuckets: Sendable {
             let untilFull = (capacity - bucket.tokens) / perSecond
             return Outcome(
                 isAllowed: isAllowed, remaining: Int(bucket.tokens),
-                fullAt: Timestamp(milliseconds: moment.milliseconds + Int64(untilFull * 1000)),
+                fullAt: moment + .milliseconds(Int64(clamping: untilFull * 1000)),
                 retryAfter: max(1, Int(((1 - bucket.tokens) / perSecond).rounded(.up))))
         }
     }

@@ -37,11 +37,13 @@ struct Streams: Sendable {
             """)
     }
 
-    /// Newest first, after the one with the id `cursor`.
-    func list(tenant: String, limit: Int, cursor: String?) async throws -> [Stream] {
-        try await self.database.query(
+    /// The streams that the principal is not kept from, newest first, after the one with the id `cursor`.
+    func list(for principal: Principal, limit: Int, cursor: String?) async throws -> [Stream] {
+        let listed = principal.limits.map { $0.streams?.sorted() ?? [] }
+        return try await self.database.query(
             """
-            SELECT * FROM streams WHERE tenant = \(tenant) AND (\(cursor)::text IS NULL OR id < \(cursor)::text)
+            SELECT * FROM streams WHERE tenant = \(principal.tenant) AND (\(cursor)::text IS NULL OR id < \(cursor)::text)
+                AND (\(listed)::text[] IS NULL OR id = ANY (\(listed)::text[]))
             ORDER BY id DESC LIMIT \(limit)
             """
         ).map { row throws(DatabaseError) in try Stream(row) }
@@ -130,12 +132,14 @@ struct Streams: Sendable {
         return stream
     }
 
+    static let planExceeded = HTTPResponse.Status(code: 402, reasonPhrase: "Payment Required")
+
     /// Throws 402 when as many of the tenant's streams are live as its plan allows.
     static func requireRoom(for stream: Stream, max: Int?, in mutation: Mutation) async throws {
         guard let max, try await Self.liveCount(stream.tenant, upTo: max, in: mutation) >= max else { return }
         throw APIFailure(
-            HTTPResponse.Status(code: 402, reasonPhrase: "Payment Required"),
-            "The plan allows \(max) live streams at once", details: ["stream_id": stream.id, "limit": String(max)])
+            Self.planExceeded, "The plan allows \(max) live streams at once",
+            details: ["stream_id": stream.id, "limit": String(max)])
     }
 
     /// Ends, and with the last of the tenant's live streams so does its channel. Whoever still watches leaves before.

@@ -2,6 +2,7 @@ public import Events
 public import HTTPTypes
 public import Hummingbird
 public import NIOCore
+public import Peers
 public import ServiceKit
 
 /// One request to a service's API: who sent it, and from where.
@@ -11,26 +12,40 @@ public struct APIContext: RequestContext, RemoteAddressRequestContext {
     let channel: any Channel
     /// Set when the request carries a valid credential, or when the anonymous principal stands in.
     public var principal: Principal?
-    /// The client's address: the peer's, or what a trusted proxy says.
+    /// Who is at the connection's other end, or for whom our own HAProxy carries it.
+    public let peer: Peer
+    /// Whether the request shows no credential and comes from this machine by all evidence (`LocalClientPolicy`).
+    public internal(set) var isLocal = false
+    /// Whether the request is of HTTP/1.1 at least.
+    let isHTTP11: Bool
+    /// The client's address: the peer's, or what a trusted proxy says. Nobody is local by it.
     public var clientAddress = ""
 
     public init(source: ApplicationRequestContextSource) {
         self.coreContext = .init(source: source)
         self.remoteAddress = source.channel.remoteAddress
         self.channel = source.channel
+        let facts = ConnectionFacts.current
+        self.peer = Peer(connection: source.channel.remoteAddress?.ipAddress ?? "", carried: facts?.carried)
+        self.isHTTP11 = facts?.isHTTP11 ?? true
     }
 
     /// Bytes in a request body.
     public var maxUploadSize: Int { 1 << 20 }
 
-    /// The principal, if it has the scope. Throws 401 without a credential, 403 without the scope.
-    public func require(_ scope: Scope) throws(APIFailure) -> Principal {
+    /// The principal, if it has the scope in the room. Throws 401 without a credential, 403 without the scope or beyond the
+    /// credential's limits.
+    @discardableResult
+    public func require(_ scope: Scope, on room: Room) throws(APIFailure) -> Principal {
         let principal = try self.requirePrincipal()
-        guard principal.scopes.contains(scope) else {
-            throw APIFailure(
-                .forbidden, "The scope \(scope) is needed", details: ["scope": scope.name],
-                headers: [.wwwAuthenticate: "Bearer error=\"insufficient_scope\", scope=\"\(scope)\""])
-        }
+        guard principal.permits(scope, on: room) else { throw APIFailure(lacking: scope, principal) }
+        return principal
+    }
+
+    /// The principal, if it has the scope in any room: for what then lists or asks for each room by itself.
+    public func requireSomewhere(_ scope: Scope) throws(APIFailure) -> Principal {
+        let principal = try self.requirePrincipal()
+        guard principal.permitsSomewhere(scope) else { throw APIFailure(lacking: scope, principal) }
         return principal
     }
 
@@ -40,6 +55,18 @@ public struct APIContext: RequestContext, RemoteAddressRequestContext {
             throw APIFailure(.unauthorized, "Unauthorized", headers: [.wwwAuthenticate: "Bearer"])
         }
         return principal
+    }
+}
+
+extension APIFailure {
+    /// What a principal is told that may not do what a scope stands for.
+    public init(lacking scope: Scope, _ principal: Principal) {
+        // One that has the scope lacks the room.
+        let isLimited = principal.limits != nil && principal.scopes.contains(scope)
+        self.init(
+            .forbidden, isLimited ? "The credential is limited to other rooms" : "The scope \(scope) is needed",
+            details: ["scope": scope.name],
+            headers: [.wwwAuthenticate: "Bearer error=\"insufficient_scope\", scope=\"\(scope)\""])
     }
 }
 

@@ -14,7 +14,11 @@ public struct AccessTokenClaims: JWTPayload {
     public var scope: String
     public var tenant: String
     public var channel: String?
+    /// Empty where only other rooms are listed: without the claim, older processes take the token for the whole tenant's.
     public var stations: [String]?
+    public var streams: [String]?
+    public var cameras: [String]?
+    public var obsConnections: [String]?
     public var name: String?
     public var tier: Tier?
     public var uid: String?
@@ -24,11 +28,15 @@ public struct AccessTokenClaims: JWTPayload {
     public var nbf: NotBeforeClaim?
     /// The OAuth2 client that it was issued to (RFC 9068 §2.2).
     public var clientID: String?
-    /// The sign-in or authorization that it comes from.
+    /// The sign-in or authorization that itself issued it.
     public var sid: String?
+    /// The session or API key whose end ends a token that was made with it.
+    public var origin: String?
 
     private enum CodingKeys: String, CodingKey {
-        case iss, sub, aud, exp, iat, jti, scope, tenant, channel, stations, name, tier, uid, roles, nbf, sid
+        case iss, sub, aud, exp, iat, jti, scope, tenant, channel, stations, name, tier, uid, roles, nbf, sid, origin
+        case streams, cameras
+        case obsConnections = "obs_connections"
         case stationID = "station_id"
         case clientID = "client_id"
     }
@@ -49,7 +57,11 @@ public struct AccessTokenClaims: JWTPayload {
         self.scope = principal.scopes.claim
         self.tenant = principal.tenant
         self.channel = principal.tenant
-        self.stations = principal.stations.map { $0.sorted() }
+        let limits = principal.limits
+        self.stations = limits.map { ($0.stations ?? []).sorted() }
+        self.streams = limits?.streams?.sorted()
+        self.cameras = limits?.cameras?.sorted()
+        self.obsConnections = limits?.obsConnections?.sorted()
         self.name = principal.name
         self.tier = principal.tier
         self.uid = principal.subject
@@ -58,6 +70,7 @@ public struct AccessTokenClaims: JWTPayload {
         self.stationID = principal.stations?.count == 1 ? principal.stations?.first : nil
         self.clientID = principal.client
         self.sid = principal.session
+        self.origin = principal.origin
     }
 
     public func verify(using algorithm: some JWTAlgorithm) throws {

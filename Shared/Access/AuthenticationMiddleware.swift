@@ -1,6 +1,8 @@
 public import Events
 import HTTPTypes
 public import Hummingbird
+import Logging
+import Peers
 public import ServiceKit
 
 /// How a credential is judged: auth answers from its own tables, everybody else asks auth.
@@ -14,7 +16,7 @@ public struct AuthenticationMiddleware: RouterMiddleware {
     private let anonymous: Principal?
     private let trustedProxies: TrustedProxies
 
-    /// - Parameter anonymous: who a request without a credential from a loopback address is; `nil`: nobody.
+    /// - Parameter anonymous: who a local client without a credential is (`LocalClientPolicy`); `nil`: nobody.
     public init(authenticate: @escaping Authenticate, anonymous: Principal?, trustedProxies: TrustedProxies) {
         self.authenticate = authenticate
         self.anonymous = anonymous
@@ -27,8 +29,7 @@ public struct AuthenticationMiddleware: RouterMiddleware {
         _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
         var context = context
-        let peer = context.remoteAddress?.ipAddress ?? ""
-        context.clientAddress = self.trustedProxies.client(peer: peer, forwardedFor: Self.forwardedFor(request))
+        context.clientAddress = self.trustedProxies.client(context.peer, forwardedFor: Self.forwardedFor(request))
         switch Self.credential(request) {
         case .token(let token):
             do {
@@ -37,9 +38,14 @@ public struct AuthenticationMiddleware: RouterMiddleware {
                 throw Self.failure(error)
             }
             return try await Self.challenging { try await next(request, context) }
-        case .none where TrustedProxies.isLoopback(context.clientAddress) && !Self.isForeignPage(request):
-            context.principal = self.anonymous
-        case .none, .foreign: break
+        case .none:
+            if let reason = Self.reasonNotLocal(request, context) {
+                context.logger.debug("Client is not local", metadata: ["reason": "\(reason)"])
+            } else {
+                context.isLocal = true
+                context.principal = self.anonymous
+            }
+        case .foreign: break
         }
         return try await next(request, context)
     }
@@ -82,15 +88,11 @@ public struct AuthenticationMiddleware: RouterMiddleware {
         return .token(words.count == 2 ? String(words[1]) : "")
     }
 
-    /// A page of some other site in a browser on this machine, which would write with the anonymous principal's rights. A browser
-    /// names the page's origin with everything but a plain read.
-    private static func isForeignPage(_ request: Request) -> Bool {
-        guard let name = HTTPField.Name("Origin"), let origin = request.headers[name] else { return false }
-        guard let scheme = ["http://", "https://"].first(where: origin.hasPrefix) else { return true }
-        let authority = origin.dropFirst(scheme.count)
-        let host =
-            authority.hasPrefix("[") ? authority.prefix { $0 != "]" }.dropFirst() : authority.prefix { $0 != ":" }
-        return host != "localhost" && !TrustedProxies.isLoopback(String(host))
+    private static func reasonNotLocal(_ request: Request, _ context: APIContext) -> LocalClientPolicy.Reason? {
+        LocalClientPolicy.reasonNotLocal(
+            // The first `Host` is the authority; a second one is among the fields.
+            context.peer, isHTTP11: context.isHTTP11, hosts: request.head.authority.map { [$0] } ?? [],
+            fields: request.headers.lazy.map { (name: $0.name.canonicalName, value: $0.value) })
     }
 
     private static func forwardedFor(_ request: Request) -> String? {

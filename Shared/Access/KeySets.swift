@@ -15,9 +15,10 @@ public struct KeySets: Sendable {
 
     /// How our own tokens are signed.
     private static let ownAlgorithms: Set = ["ES256"]
-    /// An access token's, or, from other issuers, one that does not say what it is for.
-    private static let ownType = "at+jwt"
-    private static let otherTypes: Set<String?> = [nil, "jwt", "at+jwt"]
+    /// The type of an access token (RFC 9068 §2.1).
+    private static let accessTokenType = "at+jwt"
+    /// Claims that only ID tokens have (OpenID Connect Core §2, §3.1.3.6).
+    private static let idTokenClaims = ["nonce", "at_hash"]
 
     public init(_ answer: FetchKeys.Answer) async {
         self.issuer = answer.issuer
@@ -46,12 +47,14 @@ public struct KeySets: Sendable {
     /// Verifies the token (RFC 8725) and says whose it is. `.key`: its key is not among these.
     public func principal(of token: SignedToken, at now: Date = Date()) throws(LocalRefusal) -> Principal {
         if token.issuer == self.issuer {
-            guard token.type == Self.ownType else { throw .type }
+            guard token.type == Self.accessTokenType else { throw .type }
             try Self.verify(token, with: self.own.key(token.keyID, token.algorithm))
             return try Self.own(token, at: now)
         }
         guard let other = self.others[token.issuer] else { throw .issuer }
-        guard Self.otherTypes.contains(token.type) else { throw .type }
+        guard (other.issuer.types ?? [Self.accessTokenType]).contains(token.type ?? ""),
+            !Self.idTokenClaims.contains(where: { token.claims[$0] != nil })
+        else { throw .type }
         try Self.verify(token, with: other.keys.key(token.keyID, token.algorithm))
         return try other.issuer.principal(of: token, at: now)
     }

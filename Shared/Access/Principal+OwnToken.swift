@@ -11,13 +11,17 @@ extension Principal {
         let (listed, single, name) = (
             try claims.texts("stations"), try claims.text("station_id"), try claims.text("name")
         )
-        let stations = listed ?? single.map { [$0] }
+        let limits = RoomLimits(
+            stations: (listed ?? single.map { [$0] }).map(Set.init), streams: try claims.texts("streams").map(Set.init),
+            cameras: try claims.texts("cameras").map(Set.init),
+            obsConnections: try claims.texts("obs_connections").map(Set.init))
         self.init(
             subject: subject, name: name ?? subject, tenant: tenant, scopes: Scopes(claim: scope),
-            stations: stations.map(Set.init), credential: .jwt, credentialID: id,
+            limits: limits, credential: .jwt, credentialID: id,
             issued: ULID(text: id)?.time ?? Timestamp(issued), expires: Timestamp(times.expires),
             tier: try claims.text("tier").flatMap(Tier.init) ?? .free, client: try claims.text("client_id"),
-            session: try claims.text("sid"), signingKey: token.keyID, roles: try claims.texts("roles"))
+            session: try claims.text("sid"), origin: try claims.text("origin"), signingKey: token.keyID,
+            roles: try claims.texts("roles"))
     }
 }
 

@@ -13,8 +13,7 @@ public struct RevocationList: Sendable {
     /// Clocks differ, and a token counts a little longer than it says.
     private static let grace = Duration.seconds(600)
 
-    /// - Parameter max: how many are kept. When there are more, those go first that auth itself answers for (keys), then those
-    ///   that end first.
+    /// - Parameter max: how many are kept. When there are more, those go first that end first.
     public init(_ revocations: [CredentialRevoked] = [], max: Int = 100_000) {
         self.max = max
         for revocation in revocations { self.insert(revocation) }
@@ -67,8 +66,7 @@ public struct RevocationList: Sendable {
 
     private mutating func makeRoom() {
         let order = self.entries.values.sorted { one, other in
-            guard (one.kind == .apiKey) == (other.kind == .apiKey) else { return one.kind == .apiKey }
-            return (one.until?.milliseconds ?? .max, one.id) < (other.until?.milliseconds ?? .max, other.id)
+            (one.until?.milliseconds ?? .max, one.id) < (other.until?.milliseconds ?? .max, other.id)
         }
         for revocation in order.prefix(Swift.max(1, self.max / 10)) {
             self.entries[Name(kind: revocation.kind, id: revocation.id)] = nil
@@ -80,10 +78,9 @@ extension Principal {
     /// What a revocation of that kind would name.
     fileprivate func id(for kind: CredentialRevoked.Kind) -> String? {
         switch kind {
-        case .apiKey: self.credential == .apiKey ? self.credentialID : nil
         case .token: self.credential == .apiKey ? nil : self.credentialID
         case .client: self.client
-        case .session: self.session
+        case .apiKey, .session: self.lineage
         case .signingKey: self.signingKey
         case .user: self.subject
         }

@@ -1,13 +1,18 @@
+public import Events
+
 /// Where a service's two bus sockets are: events (PUB) and commands (ROUTER). ZeroMQ addresses, `tcp://host:port` or `ipc://path`.
 public struct BusEndpoints: Sendable, Hashable {
     public var events: String
     public var commands: String
-    /// What both sockets are encrypted with; `nil`: they are not.
-    public var key: BusKey?
+    /// What this process proves itself with; `nil`: the bus is open.
+    public var keys: BusKeys?
+    /// The role that the service at the other end has to prove.
+    public var role: BusRole
 
-    public init(events: String, commands: String, key: BusKey? = nil) {
+    public init(events: String, commands: String, keys: BusKeys? = nil, role: BusRole = .suite) {
         self.events = events
         self.commands = commands
-        self.key = key
+        self.keys = keys
+        self.role = role
     }
 }

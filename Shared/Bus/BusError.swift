@@ -1,9 +1,18 @@
 import CZeroMQ
 
-/// What ZeroMQ refused to do.
-public enum BusError: Error, Sendable {
+/// Why the bus cannot be used.
+public enum BusError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// A configuration key has a value that cannot be used, or none.
+    case setting(key: String, problem: String)
     /// A library call failed; `code` is its errno.
     case call(name: String, code: Int32, message: String)
+
+    public var description: String {
+        switch self {
+        case .setting(let key, let problem): "\(key) \(problem)"
+        case .call(let name, let code, let message): "\(name) failed: \(message) (\(code))"
+        }
+    }
 }
 
 /// Runs a ZeroMQ call, again after an interruption; throws its name and code when it fails with -1.

@@ -1,12 +1,11 @@
 import CZeroMQ
 
-/// The key pair of a suite whose bus is encrypted, the same in all its processes (CurveZMQ, ZeroMQ RFC 26): who does not have it can
-/// neither listen nor speak.
+/// A Curve25519 key pair, which a process proves itself with on the bus (CurveZMQ, ZeroMQ RFC 26).
 public struct BusKey: Sendable, Hashable {
     /// 32 bytes.
     let secret: [UInt8]
     /// 32 bytes, which follow from `secret`.
-    let publicKey: [UInt8]
+    public let publicKey: [UInt8]
 
     /// A Curve25519 key in text, and the zero at its end (ZeroMQ RFC 32).
     private static let textSize = 41

@@ -118,7 +118,7 @@ public final class CommandClient: Service {
             let socket = try Socket(.dealer, in: self.context)
             // Nothing is queued for a peer that is not connected: a command must not be carried out long after it failed.
             try socket.set(ZMQ_IMMEDIATE, Int32(1))
-            try socket.connect(endpoints.commands, endpoints.key)
+            try socket.connect(endpoints.commands, endpoints.keys, to: endpoints.role)
             sockets[service] = socket
         }
         var poll = Poll(Array(sockets.values), wake: self.wake.descriptor)

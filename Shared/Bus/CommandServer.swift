@@ -8,23 +8,31 @@ import Threads
 
 /// Answers the commands of other processes: one ROUTER socket on a thread of its own, handlers as tasks.
 public final class CommandServer: Service {
-    public typealias Handler = @Sendable ([UInt8]) async throws -> [UInt8]
+    /// Given a command's body, and the role that its sender has proved; that is `nil` on an open bus.
+    public typealias Handler = @Sendable (_ body: [UInt8], _ asker: BusRole?) async throws -> [UInt8]
+
+    private struct Registration: Sendable {
+        let askers: Set<BusRole>
+        let handler: Handler
+    }
 
     private struct Work: Sendable {
         let peer: [UInt8]
+        let role: BusRole?
         let request: CommandRequest
     }
 
     private let endpoint: String
-    private let key: BusKey?
+    private let keys: BusKeys?
     private let logger: Logger
-    private let handlers = NIOLockedValueBox<[String: Handler]>([:])
+    private let registrations = NIOLockedValueBox<[String: Registration]>([:])
     private let replies: Mailbox<[[UInt8]]>
     private let wake = WakeSignal()
     /// Commands that were taken and are not answered yet.
     private let open = NIOLockedValueBox(0)
     private let openMax: Int
     private let refused = Counter(label: "bus_commands_refused_total")
+    private let forbidden = Counter(label: "bus_commands_forbidden_total")
     private let malformed = Counter(label: "bus_commands_malformed_total")
 
     /// How long the socket stays after the last answer: an asker's socket drops what it has not read when the connection ends
@@ -36,39 +44,52 @@ public final class CommandServer: Service {
     private static let queueMax: Int32 = 100_000
 
     /// - Parameters:
-    ///   - key: what the socket is encrypted with; `nil`: it is not.
+    ///   - keys: what it proves itself with, and whom it lets ask; `nil`: everyone may ask anything.
     ///   - openMax: commands that are carried out at the same time; one more is answered `unavailable`.
-    public init(endpoint: String, key: BusKey? = nil, logger: Logger, openMax: Int = 10_000) {
+    public init(endpoint: String, keys: BusKeys? = nil, logger: Logger, openMax: Int = 10_000) {
         self.openMax = openMax
-        self.key = key
+        self.keys = keys
         self.endpoint = endpoint
         self.logger = logger
         let wake = self.wake
         self.replies = Mailbox(capacity: 100_000) { wake.raise() }
     }
 
-    /// Registers the answer to a kind of command, before `run`. A thrown `CommandFailure` reaches the asker as it is, any other
-    /// error as `internalError`.
+    /// Registers the answer to a kind of command, before `run`; it is carried out for its `askers` only. A thrown `CommandFailure`
+    /// reaches the asker as it is, any other error as `internalError`.
     public func answer<C: Command>(_ type: C.Type, _ body: @escaping @Sendable (C) async throws -> C.Answer) {
-        self.answer(C.name) { bytes in
+        self.answer(type) { command, _ in try await body(command) }
+    }
+
+    /// The same, for an answer that depends on the role of who asks; that is `nil` on an open bus.
+    public func answer<C: Command>(
+        _ type: C.Type, _ body: @escaping @Sendable (C, BusRole?) async throws -> C.Answer
+    ) {
+        self.answer(C.name, from: C.askers) { bytes, asker in
             guard let command = try? JSON.decode(C.self, from: bytes) else {
                 // `try?`: what is wrong with it is the asker's business, and it knows what it sent.
                 throw CommandFailure(.invalid, "\(C.name) does not decode")
             }
-            return JSON.encode(try await body(command))
+            return JSON.encode(try await body(command, asker))
         }
     }
 
     /// Registers an answer in bytes of its own form.
-    public func answer(_ name: String, _ handler: @escaping Handler) {
-        self.handlers.withLockedValue { $0[name] = handler }
+    public func answer(
+        _ name: String, from askers: Set<BusRole>, _ handler: @escaping @Sendable ([UInt8]) async throws -> [UInt8]
+    ) {
+        self.answer(name, from: askers) { bytes, _ in try await handler(bytes) }
+    }
+
+    private func answer(_ name: String, from askers: Set<BusRole>, _ handler: @escaping Handler) {
+        self.registrations.withLockedValue { $0[name] = Registration(askers: askers, handler: handler) }
     }
 
     /// Serves until shutdown, then answers what it has taken and refuses the rest. Throws `BusError` when the endpoint cannot be
     /// bound, or the socket fails.
     public func run() async throws {
         let (requests, inbox) = AsyncStream.makeStream(of: Work.self)
-        let socket = try Self.bind(self.endpoint, self.key, Context())
+        let socket = try Self.bind(self.endpoint, self.keys, Context())
         let stop = NIOLockedValueBox(false)
         let failure = NIOLockedValueBox<(any Error)?>(nil)
         let thread = WorkerThread(name: "commands") { [self] in
@@ -94,12 +115,12 @@ public final class CommandServer: Service {
         if let error = failure.withLockedValue({ $0 }) { throw error }
     }
 
-    private static func bind(_ endpoint: String, _ key: BusKey?, _ context: Context) throws -> SocketHandover {
+    private static func bind(_ endpoint: String, _ keys: BusKeys?, _ context: Context) throws -> SocketHandover {
         let socket = try Socket(.router, in: context)
         // A reply to a peer that has gone fails instead of vanishing.
         try socket.set(ZMQ_ROUTER_MANDATORY, Int32(1))
         try socket.set(ZMQ_SNDHWM, Self.queueMax)
-        try socket.bind(endpoint, key)
+        try socket.bind(endpoint, keys)
         return SocketHandover(socket)
     }
 
@@ -113,12 +134,12 @@ public final class CommandServer: Service {
             if end == nil, stop.withLockedValue({ $0 }) { end = .now + Self.farewell }
             for reply in self.replies.drain() { _ = try socket.send(reply) }
             for _ in 0..<Self.batchMax {
-                guard let frames = try socket.receive() else { break }
+                guard let (frames, role) = try socket.receiveWithRole() else { break }
                 guard let peer = frames.first, let request = CommandRequest(frames: frames.dropFirst()) else {
                     self.malformed.increment()
                     continue
                 }
-                self.take(Work(peer: peer, request: request), inbox)
+                self.take(Work(peer: peer, role: role, request: request), inbox)
             }
         }
     }
@@ -139,17 +160,27 @@ public final class CommandServer: Service {
         guard work.request.deadline >= .now else {
             return self.finish(work, .failure(CommandFailure(.deadlineExceeded, "the command came after its deadline")))
         }
-        guard let handler = self.handlers.withLockedValue({ $0[work.request.name] }) else {
+        guard let registration = self.registrations.withLockedValue({ $0[work.request.name] }) else {
             return self.finish(work, .failure(CommandFailure(.unknownCommand, "unknown command \(work.request.name)")))
         }
+        guard self.admits(work, registration) else {
+            self.forbidden.increment()
+            return self.finish(
+                work, .failure(CommandFailure(.forbidden, "\(work.request.name) is not for this process to send")))
+        }
         do {
-            self.finish(work, .success(try await handler(work.request.body)))
+            self.finish(work, .success(try await registration.handler(work.request.body, work.role)))
         } catch let failure as CommandFailure {
             self.finish(work, .failure(failure))
         } catch {
             self.logger.error("A command failed", metadata: ["command": "\(work.request.name)", "error": "\(error)"])
             self.finish(work, .failure(CommandFailure(.internalError, "the command failed")))
         }
+    }
+
+    private func admits(_ work: Work, _ registration: Registration) -> Bool {
+        guard self.keys != nil else { return true }
+        return work.role.map(registration.askers.contains) ?? false
     }
 
     private func finish(_ work: Work, _ result: Result<[UInt8], CommandFailure>) {

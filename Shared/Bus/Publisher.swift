@@ -9,12 +9,12 @@ public actor Publisher {
     private let published = Counter(label: "bus_published_events_total")
 
     /// - Parameters:
-    ///   - key: what the socket is encrypted with; `nil`: it is not.
+    ///   - keys: what it proves itself with, and whom it lets listen; `nil`: everyone.
     ///   - queueMax: how many events may wait for one subscriber.
-    public init(endpoint: String, key: BusKey? = nil, queueMax: Int32 = 100_000) throws {
+    public init(endpoint: String, keys: BusKeys? = nil, queueMax: Int32 = 100_000) throws {
         let socket = try Socket(.pub, in: Context())
         try socket.set(ZMQ_SNDHWM, queueMax)
-        try socket.bind(endpoint, key)
+        try socket.bind(endpoint, keys)
         self.socket = socket
     }
 

@@ -1,4 +1,5 @@
 import CZeroMQ
+import Events
 
 /// A ZeroMQ context. The library lets any thread use it; sockets belong to one thread each.
 final class Context: Sendable {
@@ -75,23 +76,25 @@ final class Socket {
         try self.set(ZMQ_SUBSCRIBE, topic)
     }
 
-    /// Takes connections there; with a key only from who has it too.
-    func bind(_ endpoint: String, _ key: BusKey? = nil) throws(BusError) {
-        if let key {
+    /// Takes connections there; with keys only from peers that prove a role of the suite.
+    func bind(_ endpoint: String, _ keys: BusKeys? = nil) throws(BusError) {
+        if let keys {
             guard let context = self.context else { preconditionFailure("a socket that does not hold its context") }
-            try Gatekeeper.start(in: context, admitting: key)
+            try Gatekeeper.start(in: context, admitting: keys.peers)
             try self.set(ZMQ_CURVE_SERVER, Int32(1))
-            try self.set(ZMQ_CURVE_SECRETKEY, key.secret)
+            try self.set(ZMQ_CURVE_SECRETKEY, keys.own.secret)
             try self.set(ZMQ_ZAP_DOMAIN, Array("crosspoint".utf8))
         }
         try check("zmq_bind \(endpoint)") { zmq_bind(self.pointer, endpoint) }
     }
 
-    func connect(_ endpoint: String, _ key: BusKey? = nil) throws(BusError) {
-        if let key {
-            try self.set(ZMQ_CURVE_SERVERKEY, key.publicKey)
-            try self.set(ZMQ_CURVE_PUBLICKEY, key.publicKey)
-            try self.set(ZMQ_CURVE_SECRETKEY, key.secret)
+    /// Connects to a service; with keys only if that proves the role. A socket may connect to services of several roles.
+    func connect(_ endpoint: String, _ keys: BusKeys? = nil, to role: BusRole = .suite) throws(BusError) {
+        if let keys {
+            // libzmq gives each connection the options that hold when it is made.
+            try self.set(ZMQ_CURVE_SERVERKEY, keys.peers.key(of: role))
+            try self.set(ZMQ_CURVE_PUBLICKEY, keys.own.publicKey)
+            try self.set(ZMQ_CURVE_SECRETKEY, keys.own.secret)
         }
         try check("zmq_connect \(endpoint)") { zmq_connect(self.pointer, endpoint) }
     }
@@ -113,6 +116,17 @@ final class Socket {
 
     /// The next message, or `nil` when none is waiting.
     func receive() throws(BusError) -> [[UInt8]]? {
+        try self.receive(asking: nil)?.frames
+    }
+
+    /// The next message, and the role that its sender has proved; that is `nil` on a socket that was bound without keys.
+    func receiveWithRole() throws(BusError) -> (frames: [[UInt8]], role: BusRole?)? {
+        guard let message = try self.receive(asking: "User-Id") else { return nil }
+        return (message.frames, message.property.flatMap(BusRole.init))
+    }
+
+    /// - Parameter property: what to look up in the message's metadata.
+    private func receive(asking property: String?) throws(BusError) -> (frames: [[UInt8]], property: String?)? {
         var frames: [[UInt8]] = []
         var message = zmq_msg_t()
         while true {
@@ -125,7 +139,9 @@ final class Socket {
             }
             let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))
             frames.append([UInt8](bytes))
-            if zmq_msg_more(&message) == 0 { return frames }
+            guard zmq_msg_more(&message) == 0 else { continue }
+            let value = property.flatMap { zmq_msg_gets(&message, $0) }
+            return (frames, value.map { String(cString: $0) })
         }
     }
 }

@@ -59,6 +59,8 @@ public final class Subscriber: Service {
     /// One publisher, as the thread sees it.
     private final class Followed {
         let name: ServiceName
+        /// The role that its sockets have proved; on an open bus the one that it should have.
+        let role: BusRole
         let commands: Socket
         var follower: LogFollower
         var awaited: (correlation: UInt64, until: ContinuousClock.Instant)?
@@ -66,30 +68,30 @@ public final class Subscriber: Service {
         /// It was heard in this turn.
         var isNews = false
 
-        init(name: ServiceName, commands: Socket, since: Timestamp) {
+        init(name: ServiceName, role: BusRole, commands: Socket, since: Timestamp) {
             self.name = name
+            self.role = role
             self.commands = commands
             self.follower = LogFollower(since: since)
         }
     }
 
     private func serve(until isStopping: () -> Bool) throws {
-        let socket = try Socket(.sub, in: self.context)
-        try socket.set(ZMQ_RCVHWM, self.queueMax)
-        for topic in [EventCodec.durableTopic, EventCodec.transientTopic, Announcement.topic] {
-            try socket.subscribe(to: topic)
-        }
+        var sockets: [BusRole: Socket] = [:]
         var followed: [ServiceName: Followed] = [:]
         for (name, endpoints) in self.publishers {
-            try socket.connect(endpoints.events, endpoints.key)
+            let role = endpoints.role
+            let socket = try sockets[role] ?? self.listeningSocket()
+            sockets[role] = socket
+            try socket.connect(endpoints.events, endpoints.keys, to: role)
             let commands = try Socket(.dealer, in: self.context)
             try commands.set(ZMQ_IMMEDIATE, Int32(1))
-            try commands.connect(endpoints.commands, endpoints.key)
-            followed[name] = Followed(name: name, commands: commands, since: self.started)
+            try commands.connect(endpoints.commands, endpoints.keys, to: role)
+            followed[name] = Followed(name: name, role: role, commands: commands, since: self.started)
         }
-        var poll = Poll([socket], wake: self.wake.descriptor)
+        var poll = Poll(Array(sockets.values), wake: self.wake.descriptor)
         // Answers come only to what was asked.
-        var repairPoll = Poll([socket] + followed.values.map(\.commands), wake: self.wake.descriptor)
+        var repairPoll = Poll(sockets.values + followed.values.map(\.commands), wake: self.wake.descriptor)
         var pause = Poll([], wake: self.wake.descriptor)
         while !isStopping() {
             guard !self.isCongested() else {
@@ -104,7 +106,7 @@ public final class Subscriber: Service {
             }
             self.wake.clear()
             var batch: [Event] = []
-            try self.receive(from: socket, followed, into: &batch)
+            for (role, socket) in sockets { try self.receive(from: socket, of: role, followed, into: &batch) }
             if isRepairing {
                 for publisher in followed.values { try self.continueReplay(of: publisher, into: &batch) }
             }
@@ -119,15 +121,29 @@ public final class Subscriber: Service {
         }
     }
 
-    private func receive(from socket: Socket, _ followed: [ServiceName: Followed], into batch: inout [Event]) throws {
+    /// One for the publishers of each role: what comes in on it is theirs.
+    private func listeningSocket() throws(BusError) -> Socket {
+        let socket = try Socket(.sub, in: self.context)
+        try socket.set(ZMQ_RCVHWM, self.queueMax)
+        for topic in [EventCodec.durableTopic, EventCodec.transientTopic, Announcement.topic] {
+            try socket.subscribe(to: topic)
+        }
+        return socket
+    }
+
+    private func receive(
+        from socket: Socket, of role: BusRole, _ followed: [ServiceName: Followed], into batch: inout [Event]
+    ) throws {
+        /// `nil`: it is not followed, or only pretends to be that publisher.
+        func named(_ name: ServiceName) -> Followed? { followed[name].flatMap { $0.role == role ? $0 : nil } }
+
         for _ in 0..<Self.batchMax {
             guard let frames = try socket.receive() else { return }
             if let event = EventCodec.event(from: frames) {
-                guard let publisher = followed[event.publisher] else { continue }
+                guard let publisher = named(event.publisher) else { continue }
                 try self.carryOut([publisher.follower.received(event)], for: publisher, into: &batch)
                 publisher.isNews = true
-            } else if let announcement = Announcement(frames: frames), let publisher = followed[announcement.publisher]
-            {
+            } else if let announcement = Announcement(frames: frames), let publisher = named(announcement.publisher) {
                 try self.carryOut([publisher.follower.announced(announcement.position)], for: publisher, into: &batch)
                 publisher.isNews = true
             }
@@ -142,7 +158,7 @@ public final class Subscriber: Service {
             case .deliver(let events): batch.append(contentsOf: events)
             case .request(let request): try self.ask(request, publisher)
             case .lost(let epoch, let from, let through):
-                self.losses.increment(by: Int(clamping: through - from) &+ 1)
+                self.losses.increment(by: Int(clamping: through.subtractingClamped(from).addingClamped(1)))
                 self.logger.warning(
                     "Events were missed and are no longer in the log",
                     metadata: [

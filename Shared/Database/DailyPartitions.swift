@@ -36,7 +36,7 @@ public final class DailyPartitions: Sendable {
 
     /// Drops what is older than the retention.
     public func dropOld(now: Timestamp = .now) async throws {
-        let oldest = Timestamp(milliseconds: now.milliseconds - self.retention.milliseconds)
+        let oldest = now - self.retention
         let table = self.table
         let limit = Self.name(table, TimestampText.date(ofDay: LogPartitions.day(of: oldest)))
         try await self.writer.write { mutation in

@@ -260,7 +260,7 @@ public final class EventWriter: Service, Sendable {
         do {
             let today = LogPartitions.day(of: .now)
             for day in today...today + 1 { try await partitions.ensure(day, on: connection) }
-            let oldest = Timestamp(milliseconds: Timestamp.now.milliseconds - self.retention.milliseconds)
+            let oldest = Timestamp.now - self.retention
             let dropped = try await partitions.drop(before: oldest, on: connection)
             if dropped > 0 {
                 self.logger.info("Dropped old event log partitions", metadata: ["log.partitions": "\(dropped)"])

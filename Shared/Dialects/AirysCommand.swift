@@ -71,7 +71,7 @@ enum AirysCommand {
             return .subscribe(events: events, cameras: cameras, envelope)
         case "heartbeat", "ping":
             return .beat(
-                timestamp: message["timestamp"].flatMap { $0.double == nil && $0.string == nil ? .none : .some($0) },
+                timestamp: message["timestamp"].flatMap { $0.isNumber || $0.string != nil ? .some($0) : .none },
                 envelope)
         case "chunk":
             guard let chunk = AirysChunks.Chunk(message) else {

@@ -103,7 +103,10 @@ struct AirysSession: DialectSession {
         case (.snapshot, .success(let answer)):
             // `try?`: without a snapshot the client learns the states from the events that follow.
             let statuses = (try? JSON.decode(ActiveCameras.Answer.self, from: answer))?.statuses ?? []
-            return statuses.map(AirysReply.snapshot)
+            guard case .loggedIn(let principal, _) = self.state else { return [] }
+            return statuses.filter { status in
+                (status["camera_id"]?.string).map { principal.permits(.camerasRead, on: .camera($0)) } ?? false
+            }.map(AirysReply.snapshot)
         case (.control(let control, let envelope), .success(let answer)):
             let ack = AirysReply.ack(control, envelope)
             // `try?`: the action was carried out, which is what the acknowledgement says.
@@ -162,7 +165,7 @@ struct AirysSession: DialectSession {
             .subscribe(self.filter.keys.sorted(), as: principal),
         ]
         actions += self.nextWake(of: principal)
-        guard principal.scopes.contains(.camerasRead) else { return actions }
+        guard principal.permitsSomewhere(.camerasRead) else { return actions }
         self.pending = .snapshot
         return actions + [.call(CommandCall(ActiveCameras(tenant: principal.tenant)))]
     }
@@ -181,6 +184,7 @@ struct AirysSession: DialectSession {
         var watcher = principal
         watcher.tenant = Principal.defaultTenant
         watcher.scopes = [.systemRead]
+        watcher.limits = nil
         return watcher
     }
 
@@ -202,7 +206,8 @@ struct AirysSession: DialectSession {
                 to: self.filter.removing(events: events, cameras: cameras), "unsubscribed", envelope, as: principal)
         case .chunk(let chunk, let envelope): return self.take(chunk, envelope, as: principal, at: now)
         case .control(let control, let envelope):
-            guard principal.scopes.contains(control.action == .status ? .camerasRead : .camerasControl) else {
+            let scope = control.action == .status ? Scope.camerasRead : .camerasControl
+            guard principal.permits(scope, on: .camera(control.camera)) else {
                 return [AirysReply.error(AirysProblem("FORBIDDEN", "The token does not allow this", envelope))]
             }
             self.pending = .control(control, envelope)

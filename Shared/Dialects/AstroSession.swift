@@ -255,7 +255,7 @@ extension AstroCommand.Subscribe {
 
     /// The room's id, or `nil` if this principal may not have the topic there. No room and its tenant mean its channel. Other rooms are the entities of a topic that has such, and not other channels.
     fileprivate func canonicalRoom(for principal: Principal) -> String? {
-        if let scope = self.topic.scope, !principal.scopes.contains(scope) { return nil }
+        guard principal.maySee(self.topic) else { return nil }
         if self.room.isEmpty || self.room == principal.tenant {
             return principal.tenant
         }

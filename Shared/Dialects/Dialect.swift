@@ -155,7 +155,8 @@ public struct UpgradeRequest: Sendable, Hashable {
     public var headers: [String: String]
     /// The peer's address, or what a trusted proxy says it is.
     public var remoteAddress: String
-    public var isLoopback: Bool
+    /// Whether the client is on this machine by all evidence, and such clients are let in without a credential.
+    public var isLocal: Bool
 
     private struct Pair: Hashable {
         var name: String
@@ -165,12 +166,12 @@ public struct UpgradeRequest: Sendable, Hashable {
 
     public init(
         path: String, query: [(name: String, value: String)] = [], headers: [String: String] = [:],
-        remoteAddress: String = "127.0.0.1", isLoopback: Bool = true
+        remoteAddress: String = "127.0.0.1", isLocal: Bool = true
     ) {
         self.path = path
         self.headers = headers
         self.remoteAddress = remoteAddress
-        self.isLoopback = isLoopback
+        self.isLocal = isLocal
         self.pairs = query.map { Pair(name: $0.name, value: $0.value) }
     }
 

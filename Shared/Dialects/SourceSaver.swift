@@ -15,7 +15,7 @@ public struct SourceSaver: Dialect {
         if let token = request.bearer ?? request.query("token") {
             return .verify(Credential(token), refusal: unauthorized)
         }
-        return request.isLoopback ? .open(.anonymous) : .refuse(unauthorized)
+        return request.isLocal ? .open(.anonymous) : .refuse(unauthorized)
     }
 
     public func makeSession(_ request: UpgradeRequest, principal: Principal?) -> any DialectSession {

@@ -34,7 +34,7 @@ enum WaveRequest {
 
     private static func parse(_ type: String, _ fields: [String: JSON]) throws(WaveProblem) -> WaveRequest {
         switch type {
-        case "ping": return .ping(timestamp: fields["timestamp"].flatMap { $0.double == nil ? .none : .some($0) })
+        case "ping": return .ping(timestamp: fields["timestamp"].flatMap { $0.isNumber ? .some($0) : .none })
         case "pong": return .pong
         case "subscribe": return .subscribe(stream: try Self.stream(of: fields), events: try Self.events(of: fields))
         case "unsubscribe": return .unsubscribe(stream: try Self.stream(of: fields))

@@ -111,7 +111,7 @@ struct WaveSession: DialectSession {
             return dropped.isEmpty
                 ? [reply] : [.unsubscribe(dropped.map { filterKey($0, stream) }, tenant: principal.tenant), reply]
         case .subscribe(let stream, let events):
-            guard let allowed = Self.entitled(to: events, as: principal) else {
+            guard let allowed = Self.entitled(to: events, of: stream, as: principal) else {
                 return [WaveReply.error(WaveProblem(CommandFailure(.forbidden, ""), of: request))]
             }
             guard self.streams[stream] != nil || self.streams.count < Self.streamsMax else {
@@ -126,17 +126,19 @@ struct WaveSession: DialectSession {
             self.pending = .subscribe(stream: stream, events: allowed)
             return [.call(CommandCall(FindStream(stream: stream)))]
         case .chat(let stream, let message):
-            return self.call(SendChat(stream: stream, message: message, sender: principal), for: request, as: principal)
+            return self.call(
+                SendChat(stream: stream, message: message, sender: principal), on: stream, for: request, as: principal)
         case .reaction(let stream, let reaction):
             return self.call(
-                SendReaction(stream: stream, reaction: reaction, sender: principal), for: request, as: principal)
+                SendReaction(stream: stream, reaction: reaction, sender: principal), on: stream, for: request,
+                as: principal)
         }
     }
 
-    private mutating func call(_ command: some Command, for request: WaveRequest, as principal: Principal)
-        -> [SessionAction]
-    {
-        guard principal.scopes.contains(.streamsRead) else {
+    private mutating func call(
+        _ command: some Command, on stream: String, for request: WaveRequest, as principal: Principal
+    ) -> [SessionAction] {
+        guard principal.permits(.streamsRead, on: .stream(stream)) else {
             return [WaveReply.error(WaveProblem(CommandFailure(.forbidden, ""), of: request))]
         }
         self.pending = request
@@ -153,12 +155,9 @@ struct WaveSession: DialectSession {
     }
 
     /// What is meant by no events is all that the key may see; events that are asked for by name are granted all or not at all.
-    private static func entitled(to events: [String], as principal: Principal) -> [String]? {
+    private static func entitled(to events: [String], of stream: String, as principal: Principal) -> [String]? {
         let asked = events.isEmpty ? Wave.ownTypes : events
-        let allowed = asked.filter { name in
-            guard let entry = Wave.types[name] else { return false }
-            return entry.scope.map(principal.scopes.contains) ?? true
-        }
+        let allowed = asked.filter { name in Wave.types[name].map { principal.maySee($0, room: stream) } ?? false }
         return allowed.isEmpty || !events.isEmpty && allowed.count < asked.count ? nil : allowed
     }
 

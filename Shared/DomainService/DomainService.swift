@@ -30,12 +30,13 @@ public struct DomainService {
     public let authenticate: Authenticate
 
     private let http: HTTPConfig
+    private let proxyHeaders: ProxyHeaderCheck
     private let verifier: CredentialVerifier
     private let authEndpoints: BusEndpoints?
 
     /// - Parameters:
     ///   - shape: the error bodies of this service's APIs.
-    ///   - anonymous: who a request without a credential from a loopback address is; `nil`: nobody.
+    ///   - anonymous: who a local client without a credential is, if the configuration lets it in; `nil`: nobody.
     ///   - authenticate: given the database and its writer, how credentials are judged; `nil`: asks auth over the bus.
     public init(
         _ name: ServiceName, _ process: ServiceProcess, migrations: [Migration], openAPI: [UInt8],
@@ -43,18 +44,19 @@ public struct DomainService {
         shape: @escaping FailureMiddleware<APIContext>.Shape
     ) throws {
         let config = process.config
-        let bus = try BusConfig(config, portsBase: config.portsBase(), key: config.secretKey(forKey: "bus.key.file"))
+        let bus = try BusConfig(
+            config, for: name, portsBase: config.portsBase(), secret: config.secretKey(forKey: "bus.key.file"),
+            peers: config.textFile(forKey: "bus.peers.file"))
         let databaseConfig = try DatabaseConfiguration(config, schema: name.rawValue.replacing("-", with: "_"))
         let own = bus.own(name)
-        let publisher = try Publisher(endpoint: own.events, key: own.key)
-        if own.isOpen {
-            process.logger.warning(
-                "Other machines reach the bus, and nothing protects it: set bus.key.file",
-                metadata: ["at": "\(own.events)"])
-        }
+        let publisher = try Publisher(endpoint: own.events, keys: own.keys)
+        bus.warnIfOpen(process.logger)
         self.name = name
         self.logger = process.logger
         self.http = try HTTPConfig(config, service: name.rawValue, offset: name.portOffset)
+        self.proxyHeaders = ProxyHeaderCheck(key: self.http.proxyKey, logger: process.logger)
+        let anonymousAccess = try AnonymousAccess(config)
+        if anonymous != nil { anonymousAccess.warn(process.logger) }
         self.publisher = publisher
         self.database = Database(databaseConfig, migrations: EventLog.migrations + migrations, logger: process.logger)
         let logConfig = try EventLogConfig(config)
@@ -64,7 +66,7 @@ public struct DomainService {
             await publisher.publish(events)
         }
         self.log = EventLog(self.database, publisher: name)
-        self.commands = CommandServer(endpoint: own.commands, key: own.key, logger: process.logger)
+        self.commands = CommandServer(endpoint: own.commands, keys: own.keys, logger: process.logger)
         self.client = CommandClient(endpoints: bus.endpoints, logger: process.logger)
         self.readiness = Readiness()
         self.router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
@@ -76,13 +78,16 @@ public struct DomainService {
         let authenticate = authenticate?(self.database, self.writer) ?? verifier.authenticate
         self.authenticate = authenticate
 
+        self.http.warnIfExposed(try TrustedProxies(config), process.logger)
         self.router.middlewares.add(ConnectionCloseMiddleware())
         self.router.middlewares.add(
             FailureMiddleware(requests: self.requests, shape: shape, translate: APIFailure.init(translating:)))
         self.router.addOperatorRoutes(readiness: self.readiness, metrics: process.metrics, openAPI: openAPI)
         self.router.middlewares.add(
             AuthenticationMiddleware(
-                authenticate: authenticate, anonymous: anonymous, trustedProxies: try TrustedProxies(config)))
+                authenticate: authenticate, anonymous: anonymousAccess.isAllowed ? anonymous : nil,
+                trustedProxies: try TrustedProxies(config)))
+        self.router.addReadinessRoute(self.readiness)
         self.addEventsRoute()
         self.answerReplays()
         let (database, writer) = (self.database, self.writer)
@@ -119,7 +124,7 @@ public struct DomainService {
             } ?? []
         self.router.refuseOtherMethods()
         let server = Application(
-            router: self.router,
+            router: self.router, server: .proxiedHTTP1(self.proxyHeaders),
             configuration: .init(address: .hostname(self.http.host, port: self.http.port), serverName: "crosspoint"),
             logger: self.logger)
         let own: [any Service] = [
@@ -135,7 +140,7 @@ public struct DomainService {
 
     private func answerReplays() {
         let log = self.log
-        self.commands.answer(ReplayRequest.name) { bytes in
+        self.commands.answer(ReplayRequest.name, from: .all) { bytes in
             guard let request = try? JSON.decode(ReplayRequest.self, from: bytes) else {
                 // `try?`: what is wrong with it is the asker's business.
                 throw CommandFailure(.invalid, "not a replay request")

@@ -4,7 +4,7 @@ public struct CredentialRevoked: EventPayload, Hashable {
 
     /// What was revoked; the raw value is the wire's.
     public enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
-        /// One API key.
+        /// One API key, and every token that was made with it.
         case apiKey = "apikey"
         /// One access token, opaque or signed.
         case token
@@ -12,7 +12,7 @@ public struct CredentialRevoked: EventPayload, Hashable {
         case client
         /// Every token of a user that was issued until `before`.
         case user
-        /// Every token of one sign-in or one authorization: a refresh token's family.
+        /// Every token of one sign-in or one authorization, and every token that was made with one.
         case session
         /// Every token that was signed with one key.
         case signingKey = "signing_key"
@@ -36,10 +36,9 @@ public struct CredentialRevoked: EventPayload, Hashable {
     /// Whether it ends what that principal may do.
     public func concerns(_ principal: Principal) -> Bool {
         switch self.kind {
-        case .apiKey: principal.credential == .apiKey && principal.credentialID == self.id
         case .token: principal.credential != .apiKey && principal.credentialID == self.id
         case .client: principal.client == self.id
-        case .session: principal.session == self.id
+        case .apiKey, .session: principal.lineage == self.id
         case .signingKey: principal.signingKey == self.id
         case .user:
             principal.subject == self.id && principal.credential != .apiKey

@@ -5,6 +5,7 @@ public struct Introspect: Command {
     public typealias Answer = Introspection
     public static let name = "auth.introspect"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.suite, .gateway]
     public var token: String
     /// Where the client came from: for keys that are bound to addresses, and to slow down whoever guesses.
     public var remoteAddress: String?
@@ -32,6 +33,7 @@ public struct RedeemTicket: Command {
     public typealias Answer = Introspection
     public static let name = "auth.redeem"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.suite, .gateway]
     public var ticket: String
     public var remoteAddress: String?
 
@@ -56,6 +58,7 @@ public struct SpendToken: Command {
     }
     public static let name = "auth.spend"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.gateway]
     /// 1 to 64 letters, digits, `-` or `_`.
     public var id: String
     /// When the token ends by itself; within an hour.
@@ -76,6 +79,7 @@ public struct FindChannel: Command {
     }
     public static let name = "auth.findChannel"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.gateway]
     public var id: String
 
     public init(id: String) { self.id = id }
@@ -89,6 +93,7 @@ public struct KeepToken: Command {
     }
     public static let name = "auth.keep"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.gateway]
     /// 1 to 64 letters, digits, `-` or `_`.
     public var id: String
     /// At most 256 KiB.
@@ -119,6 +124,7 @@ public struct FetchKeys: Command {
     }
     public static let name = "auth.keys"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.suite, .gateway]
     /// The issuer of a token whose key is not among those that were told; auth then asks that issuer for its keys again.
     public var missing: String?
 
@@ -149,6 +155,9 @@ public struct TrustedIssuer: Codable, Sendable, Hashable {
     public var audience: String
     /// Accepted signature algorithms, for example `RS256`; never `none`, never an HMAC.
     public var algorithms: [String]
+    /// Accepted values of the header `typ`, in lower case and without `application/`; an empty one stands for a token without `typ`.
+    /// `nil`: `at+jwt` only (RFC 9068 §4).
+    public var types: [String]?
     /// The claim that names the tenant; `nil`: always `tenant`.
     public var tenantClaim: String?
     /// The tenant, or the only ones that the claim may name.
@@ -158,13 +167,14 @@ public struct TrustedIssuer: Codable, Sendable, Hashable {
     public var jwks: String?
 
     public init(
-        issuer: String, name: String, audience: String, algorithms: [String], tenantClaim: String?, tenants: [String],
-        rules: [Rule], jwks: String? = nil
+        issuer: String, name: String, audience: String, algorithms: [String], types: [String]? = nil,
+        tenantClaim: String?, tenants: [String], rules: [Rule], jwks: String? = nil
     ) {
         self.issuer = issuer
         self.name = name
         self.audience = audience
         self.algorithms = algorithms
+        self.types = types
         self.tenantClaim = tenantClaim
         self.tenants = tenants
         self.rules = rules
@@ -193,6 +203,7 @@ public struct FetchRevocations: Command {
     }
     public static let name = "auth.revocations"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.suite, .gateway]
     /// Those with a higher number; 0: all. A number that auth never gave is answered like 0.
     public var after: Int64
 
@@ -208,6 +219,7 @@ public struct TakeSeat: Command {
     }
     public static let name = "auth.takeSeat"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.gateway]
     /// One life of one gateway.
     public var holder: String
     /// Whose seats, for example `wave/` and a key's id.
@@ -229,6 +241,7 @@ public struct HoldSeats: Command {
     }
     public static let name = "auth.holdSeats"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.gateway]
     public static let lease = Duration.seconds(6)
     public var holder: String
     public var seats: [String: Int]
@@ -258,6 +271,7 @@ public struct ReportRefusals: Command {
     }
     public static let name = "auth.refusals"
     public static let service = ServiceName.auth
+    public static let askers: Set<BusRole> = [.suite, .gateway]
     public var process: ServiceName
     public var refusals: [Refusal]
 

@@ -5,6 +5,9 @@ public protocol Command: Codable, Sendable {
     static var name: String { get }
     /// Who answers it.
     static var service: ServiceName { get }
+    /// The only roles that it is accepted from. A command that says on whose behalf it is sent (a `Principal`) is accepted from
+    /// `gateway` alone: no other process sees that principal's credential.
+    static var askers: Set<BusRole> { get }
 }
 
 /// Why a command was not carried out.

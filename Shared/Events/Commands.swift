@@ -36,6 +36,7 @@ public struct FindStream: Command {
     }
     public static let name = "stream.find"
     public static let service = ServiceName.streamMetrics
+    public static let askers: Set<BusRole> = [.gateway]
     public var stream: String
     public init(stream: String) { self.stream = stream }
 }
@@ -49,6 +50,7 @@ public struct SendChat: Command {
     }
     public static let name = "chat.send"
     public static let service = ServiceName.streamMetrics
+    public static let askers: Set<BusRole> = [.gateway]
     public var stream: String
     public var message: String
     public var sender: Principal
@@ -69,6 +71,7 @@ public struct SendReaction: Command {
     }
     public static let name = "reaction.send"
     public static let service = ServiceName.streamMetrics
+    public static let askers: Set<BusRole> = [.gateway]
     public var stream: String
     public var reaction: String
     public var sender: Principal
@@ -86,7 +89,13 @@ public struct FeedStream: Command {
     public struct Answer: Codable, Sendable {
         /// The stream that is fed from now on.
         public var stream: String
-        public init(stream: String) { self.stream = stream }
+        /// Why it is not live although the encoder is: the plan allows no more. It is started as soon as there is room.
+        public var refusal: String?
+
+        public init(stream: String, refusal: String? = nil) {
+            self.stream = stream
+            self.refusal = refusal
+        }
     }
 
     /// Counted since the output started.
@@ -103,6 +112,7 @@ public struct FeedStream: Command {
     }
     public static let name = "stream.feed"
     public static let service = ServiceName.streamMetrics
+    public static let askers: Set<BusRole> = [.suite]
     public var stream: String
     public var tenant: String
     /// Whose output it is, for logs: `obs:studio`.
@@ -112,10 +122,12 @@ public struct FeedStream: Command {
     public var startedAt: Timestamp?
     public var counters: Counters
     public var fps: Double?
+    /// The plan of whoever bound the stream to the encoder; `nil`: any number of streams may be live.
+    public var tier: Tier?
 
     public init(
         stream: String, tenant: String, encoder: String, isLive: Bool, startedAt: Timestamp?, counters: Counters,
-        fps: Double?
+        fps: Double?, tier: Tier? = nil
     ) {
         self.stream = stream
         self.tenant = tenant
@@ -124,6 +136,7 @@ public struct FeedStream: Command {
         self.startedAt = startedAt
         self.counters = counters
         self.fps = fps
+        self.tier = tier
     }
 }
 
@@ -139,6 +152,7 @@ public struct ControlCamera: Command {
     }
     public static let name = "camera.control"
     public static let service = ServiceName.cameraEvents
+    public static let askers: Set<BusRole> = [.gateway]
     public var camera: String
     /// `start`, `stop`, `restart`, `set_quality` or `status`.
     public var action: String
@@ -161,6 +175,7 @@ public struct ActiveCameras: Command {
     }
     public static let name = "camera.active"
     public static let service = ServiceName.cameraEvents
+    public static let askers: Set<BusRole> = [.gateway]
     public var tenant: String
     public init(tenant: String) { self.tenant = tenant }
 }
@@ -174,6 +189,7 @@ public struct ReportProcess: Command {
     }
     public static let name = "process.report"
     public static let service = ServiceName.performanceMonitor
+    public static let askers: Set<BusRole> = .all
     public var process: ServiceName
     /// Tells replicas apart.
     public var instance: String

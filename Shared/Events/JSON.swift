@@ -10,15 +10,32 @@ public enum JSON: Sendable, Hashable {
     case array([JSON])
     case object([String: JSON])
 
-    /// Encodes with keys in a fixed order and slashes as they are.
+    /// The integers that a peer may send: those that every JSON reader holds exactly (RFC 7493 §2.2).
+    public static let integers: ClosedRange<Int64> = -(1 << 53)...1 << 53
+
+    /// Encodes with keys in a fixed order and slashes as they are. A number that is not finite becomes null, and so does a value that
+    /// does not encode at all.
     public static func encode(_ value: some Encodable) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
-        do {
-            return Array(try encoder.encode(value))
-        } catch {
-            // Our own types always encode; a number that is not finite is the only thing that could not.
-            preconditionFailure("a payload does not encode: \(error)")
+        // `try?`: what fails here is encoded once more, with more effort.
+        if let data = try? encoder.encode(value) { return Array(data) }
+        // An encoder replaces such numbers with text only. No value contains a text that was made just now.
+        let mark = "\(ULID())"
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: mark, negativeInfinity: mark, nan: mark)
+        guard let data = try? encoder.encode(value), let tree = JSON(parsing: Array(data)) else {
+            return JSON.null.bytes
+        }
+        return tree.replacingTexts(equalTo: mark).bytes
+    }
+
+    private func replacingTexts(equalTo mark: String) -> JSON {
+        switch self {
+        case .string(mark): .null
+        case .array(let members): .array(members.map { $0.replacingTexts(equalTo: mark) })
+        case .object(let members): .object(members.mapValues { $0.replacingTexts(equalTo: mark) })
+        default: self
         }
     }
 
@@ -63,12 +80,23 @@ public enum JSON: Sendable, Hashable {
         return value
     }
 
-    /// The value as a number, whole or not.
+    /// The value as a number, whole or not. `nil` beyond ±2^53, so that arithmetic on what a peer sent stays finite.
     public var double: Double? {
         switch self {
-        case .integer(let value): Double(value)
-        case .number(let value): value
+        case .integer(let value): Self.integers.contains(value) ? Double(value) : nil
+        case .number(let value): value.magnitude <= Double(Self.integers.upperBound) ? value : nil
         default: nil
+        }
+    }
+
+    /// The value as a whole number, also if it is written with a fraction of zero. `nil` beyond ±2^53.
+    public var integer: Int64? { self.double.flatMap { Int64(exactly: $0) } }
+
+    /// Returns whether the value is a number, of any size.
+    public var isNumber: Bool {
+        switch self {
+        case .integer, .number: true
+        default: false
         }
     }
 

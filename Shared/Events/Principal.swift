@@ -14,6 +14,9 @@ public struct Principal: Sendable {
         var tenant: String
         var scopes: Scopes
         var stations: Set<String>?
+        var streams: Set<String>?
+        var cameras: Set<String>?
+        var obsConnections: Set<String>?
         var credential: CredentialKind
         var credentialID: String
         var issued: Timestamp?
@@ -21,6 +24,7 @@ public struct Principal: Sendable {
         var tier: Tier
         var client: String?
         var session: String?
+        var origin: String?
         var signingKey: String?
         var roles: [String]?
     }
@@ -46,7 +50,25 @@ public struct Principal: Sendable {
         get { self.storage.fields.scopes }
         set { self.change { $0.scopes = newValue } }
     }
-    /// The stations that it may see; `nil`: all of its tenant.
+    /// The rooms that it is limited to; `nil`: all of its tenant.
+    public var limits: RoomLimits? {
+        get {
+            let fields = self.storage.fields
+            let limits = RoomLimits(
+                stations: fields.stations, streams: fields.streams, cameras: fields.cameras,
+                obsConnections: fields.obsConnections)
+            return limits.isEmpty ? nil : limits
+        }
+        set {
+            self.change {
+                $0.stations = newValue?.stations
+                $0.streams = newValue?.streams
+                $0.cameras = newValue?.cameras
+                $0.obsConnections = newValue?.obsConnections
+            }
+        }
+    }
+    /// The stations that it is limited to; `nil`: all of its tenant, or none if it is limited to other rooms.
     public var stations: Set<String>? {
         get { self.storage.fields.stations }
         set { self.change { $0.stations = newValue } }
@@ -79,10 +101,27 @@ public struct Principal: Sendable {
         get { self.storage.fields.client }
         set { self.change { $0.client = newValue } }
     }
-    /// The sign-in or authorization that the token comes from: its refresh tokens' family.
+    /// The sign-in or authorization that itself issued the token; `nil` for whatever was made with such a token.
     public var session: String? {
         get { self.storage.fields.session }
         set { self.change { $0.session = newValue } }
+    }
+    /// The session or API key whose end also ends this token, which was made with one of the session's tokens or with the key. It
+    /// conveys no right of either.
+    public var origin: String? {
+        get { self.storage.fields.origin }
+        set { self.change { $0.origin = newValue } }
+    }
+    /// The session or API key whose end ends the credential and the tokens that are made with it: of an API key itself, of a token the
+    /// session that issued it, or else its origin.
+    public var lineage: String? {
+        self.credential == .apiKey ? self.credentialID : self.session ?? self.origin
+    }
+    /// Whether it is an access token that a sign-in with a password issued. Only such a token acts as the user themselves: it is
+    /// refreshed, and reads and signs out its user's account.
+    public var isSignIn: Bool {
+        // Only what a session issues has roles; an earlier version gave the session's id to derived tokens too.
+        self.session != nil && self.roles != nil && self.client == nil && self.credential != .apiKey
     }
     /// The id of the key that the token was signed with.
     public var signingKey: String? {
@@ -97,15 +136,17 @@ public struct Principal: Sendable {
 
     public init(
         subject: String, name: String, tenant: String, scopes: Scopes, stations: Set<String>? = nil,
-        credential: CredentialKind, credentialID: String, issued: Timestamp? = nil, expires: Timestamp? = nil,
-        tier: Tier = .free, client: String? = nil, session: String? = nil, signingKey: String? = nil,
-        roles: [String]? = nil
+        limits: RoomLimits? = nil, credential: CredentialKind, credentialID: String, issued: Timestamp? = nil,
+        expires: Timestamp? = nil, tier: Tier = .free, client: String? = nil, session: String? = nil,
+        origin: String? = nil,
+        signingKey: String? = nil, roles: [String]? = nil
     ) {
         self.storage = Storage(
             Fields(
-                subject: subject, name: name, tenant: tenant, scopes: scopes, stations: stations,
+                subject: subject, name: name, tenant: tenant, scopes: scopes, stations: stations ?? limits?.stations,
+                streams: limits?.streams, cameras: limits?.cameras, obsConnections: limits?.obsConnections,
                 credential: credential, credentialID: credentialID, issued: issued, expires: expires, tier: tier,
-                client: client, session: session, signingKey: signingKey, roles: roles))
+                client: client, session: session, origin: origin, signingKey: signingKey, roles: roles))
     }
 
     private mutating func change(_ body: (inout Fields) -> Void) {
@@ -120,26 +161,18 @@ public struct Principal: Sendable {
     /// A Source Saver client without a credential: its own five categories of the default tenant (docs/architecture.md).
     public static let anonymous = Principal(
         subject: "anonymous", name: "anonymous", tenant: Self.defaultTenant,
-        scopes: [.obsRead, .obsSources, .obsScene, .obsConnect, .systemRead], credential: .anonymous,
+        scopes: [.obsRead, .obsScreenshot, .obsSources, .obsScene, .obsConnect, .systemRead], credential: .anonymous,
         credentialID: "anonymous")
 
     /// Whose use of a plan is counted together. Tokens and tickets are many and short-lived, so theirs is their user's, or a client's own.
     public var seatOwner: String { self.credential == .apiKey ? self.credentialID : self.subject }
 
-    /// Whether an event of this kind and room may be shown to it, given that the tenant is right.
-    public func maySee(_ entry: CatalogueEntry, room: String) -> Bool {
-        guard self.maySee(entry) else { return false }
-        switch entry.room {
-        case .station: return self.stations?.contains(room) ?? true
-        case .obsConnection: return entry.scope.map { self.scopes.contains($0, on: room) } ?? true
-        default: return true
-        }
-    }
-
-    /// Whether events of this kind may be shown to it at all. One that needs no scope still needs a credential.
-    public func maySee(_ entry: CatalogueEntry) -> Bool {
-        guard let scope = entry.scope else { return self.credential != .anonymous }
-        return entry.room == .obsConnection ? self.scopes.containsSomewhere(scope) : self.scopes.contains(scope)
+    /// Whether the other may do nothing that this one may not: tenant, scopes, rooms and tier. With `auth:admin`, tenant and tier
+    /// are free. Lifetimes are not compared.
+    public func covers(_ other: Principal) -> Bool {
+        let isAdmin = self.administersAuth
+        return (isAdmin || self.tenant == other.tenant) && other.scopes.all.allSatisfy(self.scopes.contains)
+            && self.limits?.contain(other.limits) ?? true && (isAdmin || other.tier <= self.tier)
     }
 }
 
@@ -173,6 +206,16 @@ public enum CredentialKind: String, Sendable, Hashable, Codable {
 }
 
 /// A plan: WAVE's limits go by it (contract wave §7).
-public enum Tier: String, Sendable, Hashable, Codable, CaseIterable {
+public enum Tier: String, Sendable, Hashable, Codable, CaseIterable, Comparable {
     case free, pro, enterprise
+
+    public static func < (one: Tier, other: Tier) -> Bool { one.rank < other.rank }
+
+    private var rank: Int {
+        switch self {
+        case .free: 0
+        case .pro: 1
+        case .enterprise: 2
+        }
+    }
 }

@@ -18,6 +18,8 @@ public struct Scope: Sendable, Hashable, Codable, ExpressibleByStringLiteral, Cu
     public static let all: Scope = "*"
 
     public static let obsRead: Scope = "obs:read"
+    /// Pictures of what OBS has, on air or not.
+    public static let obsScreenshot: Scope = "obs:screenshot"
     public static let obsSources: Scope = "obs:sources"
     public static let obsScene: Scope = "obs:scene"
     public static let obsStream: Scope = "obs:stream"
@@ -47,6 +49,8 @@ public struct Scope: Sendable, Hashable, Codable, ExpressibleByStringLiteral, Cu
     public static let camerasRead: Scope = "cameras:read"
     public static let camerasWrite: Scope = "cameras:write"
     public static let camerasControl: Scope = "cameras:control"
+    /// The audit log, and who is connected from where.
+    public static let auditRead: Scope = "audit:read"
     /// Administers auth itself: mints credentials for any tenant, lists and revokes them. Not implied by `*`.
     public static let authAdmin: Scope = "auth:admin"
 }

@@ -6,7 +6,15 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
 
     public init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
-    public init(_ date: Date) { self.milliseconds = Int64((date.timeIntervalSince1970 * 1000).rounded()) }
+    public init(_ date: Date) { self.milliseconds = Int64(clamping: (date.timeIntervalSince1970 * 1000).rounded()) }
+
+    /// Unix milliseconds from outside. `nil` outside of the years 1 to 9999, which every reader of dates knows.
+    public init?(untrusted milliseconds: Int64) {
+        guard Self.years1To9999.contains(milliseconds) else { return nil }
+        self.init(milliseconds: milliseconds)
+    }
+
+    private static let years1To9999: ClosedRange<Int64> = -62_135_596_800_000...253_402_300_799_999
 
     public static var now: Timestamp { Timestamp(Date()) }
 
@@ -24,13 +32,13 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
     /// RFC 3339 in whole seconds with `Z` (Astro, Grimnir).
     public var rfc3339: String { "\(self.dateAndTime)Z" }
 
-    /// Reads ISO 8601 in UTC or with an offset, with or without a fraction.
+    /// Reads ISO 8601 in UTC or with an offset, with or without a fraction. `nil` outside of the years 1 to 9999.
     public init?(iso8601 text: String) {
         let plain = try? Date(text, strategy: Date.ISO8601FormatStyle())
         // `try?`: each of the two forms is allowed to fail; both failing is the answer `nil`.
         guard let date = plain ?? (try? Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
         else { return nil }
-        self.init(date)
+        self.init(untrusted: Timestamp(date).milliseconds)
     }
 
     public init(from decoder: any Decoder) throws {
@@ -45,11 +53,15 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
     public static func < (left: Timestamp, right: Timestamp) -> Bool { left.milliseconds < right.milliseconds }
 
     public static func + (moment: Timestamp, duration: Duration) -> Timestamp {
-        Timestamp(milliseconds: moment.milliseconds + duration.milliseconds)
+        Timestamp(milliseconds: moment.milliseconds.addingClamped(duration.milliseconds))
+    }
+
+    public static func - (moment: Timestamp, duration: Duration) -> Timestamp {
+        Timestamp(milliseconds: moment.milliseconds.subtractingClamped(duration.milliseconds))
     }
 
     public static func - (left: Timestamp, right: Timestamp) -> Duration {
-        .milliseconds(left.milliseconds - right.milliseconds)
+        .milliseconds(left.milliseconds.subtractingClamped(right.milliseconds))
     }
 }
 
@@ -60,7 +72,8 @@ extension Timestamp {
         let date = Self.date(ofDay: seconds.dividedDown(by: 86_400))
         let time = seconds.modulo(86_400)
         let two = { (value: Int64) in value < 10 ? "0\(value)" : "\(value)" }
-        let year = String(repeating: "0", count: max(0, 4 - String(date.year).count)) + String(date.year)
+        let digits = String(date.year.magnitude)
+        let year = (date.year < 0 ? "-" : "") + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
         return
             "\(year)-\(two(date.month))-\(two(date.day))T\(two(time / 3600)):\(two(time / 60 % 60)):\(two(time % 60))"
     }
@@ -81,7 +94,7 @@ extension Timestamp {
 }
 
 extension Int64 {
-    fileprivate func dividedDown(by divisor: Int64) -> Int64 { (self - self.modulo(divisor)) / divisor }
+    fileprivate func dividedDown(by divisor: Int64) -> Int64 { self / divisor - (self % divisor < 0 ? 1 : 0) }
 
     fileprivate func modulo(_ divisor: Int64) -> Int64 {
         let rest = self % divisor
@@ -90,8 +103,9 @@ extension Int64 {
 }
 
 extension Duration {
-    /// Whole milliseconds, rounded down.
+    /// Whole milliseconds, rounded towards zero and limited to what the type can hold.
     public var milliseconds: Int64 {
-        self.components.seconds * 1000 + self.components.attoseconds / 1_000_000_000_000_000
+        self.components.seconds.multipliedClamped(by: 1000)
+            .addingClamped(self.components.attoseconds / 1_000_000_000_000_000)
     }
 }

@@ -5,7 +5,7 @@ import Metrics
 import NIOCore
 
 /// Counts requests, and turns whatever a handler threw into the API's own error body. Nothing internal leaves the process: an
-/// unexpected error is logged and answered with 500.
+/// unexpected error is logged and answered with 500. No answer is cached or taken for another content type, unless its route says so.
 public struct FailureMiddleware<Context: RequestContext>: RouterMiddleware {
     /// An API's error body: content type and bytes.
     public typealias Shape = @Sendable (APIFailure, Request) -> (contentType: String, body: [UInt8])
@@ -28,6 +28,15 @@ public struct FailureMiddleware<Context: RequestContext>: RouterMiddleware {
     ) async throws -> Response {
         let start = ContinuousClock.now
         defer { self.requests.record(ContinuousClock.now - start) }
+        var response = await self.response(to: request, context, next)
+        if response.headers[.xContentTypeOptions] == nil { response.headers[.xContentTypeOptions] = "nosniff" }
+        if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
+        return response
+    }
+
+    private func response(
+        to request: Request, _ context: Context, _ next: (Request, Context) async throws -> Response
+    ) async -> Response {
         do {
             return try await next(request, context)
         } catch {

@@ -4,23 +4,14 @@ public import Hummingbird
 import NIOCore
 
 extension Router {
-    /// What every process answers on its own port: `/healthz` (alive), `/readyz` (each dependency by name; 503 while one is
-    /// missing), `/metrics` (Prometheus) and `/openapi.yaml`.
+    /// What every process answers on its own port: `/healthz` (alive), `/metrics` (Prometheus) and `/openapi.yaml`. `/readyz` asks who
+    /// wants to know, so it is added after authentication.
     public func addOperatorRoutes(readiness: Readiness, metrics: PrometheusRegistry, openAPI: [UInt8]) {
         let sample = ProcessSample(readiness: readiness)
         self.get("/healthz") { _, _ in
             Response(
                 status: .ok, headers: [.contentType: "application/json"],
                 body: .init(byteBuffer: ByteBuffer(string: #"{"status":"ok"}"#)))
-        }
-        self.get("/readyz") { _, _ in
-            let dependencies = readiness.dependencies
-            let isReady = dependencies.values.allSatisfy(\.self)
-            let members = dependencies.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
-            let body = "{\"ready\":\(isReady),\"dependencies\":{\(members.joined(separator: ","))}}"
-            return Response(
-                status: isReady ? .ok : .serviceUnavailable, headers: [.contentType: "application/json"],
-                body: .init(byteBuffer: ByteBuffer(string: body)))
         }
         self.get("/metrics") { _, _ in
             sample.take()

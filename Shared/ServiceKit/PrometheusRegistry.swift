@@ -110,7 +110,12 @@ extension PrometheusValue {
 final class PrometheusCounter: PrometheusValue, CounterHandler {
     private let value = NIOLockedValueBox<Int64>(0)
     var kind: String { "counter" }
-    func increment(by amount: Int64) { self.value.withLockedValue { $0 += amount } }
+    func increment(by amount: Int64) {
+        self.value.withLockedValue { value in
+            let (sum, hasOverflow) = value.addingReportingOverflow(amount)
+            value = hasOverflow ? .max : sum
+        }
+    }
     func reset() { self.value.withLockedValue { $0 = 0 } }
     func lines(name: String, labels: String) -> String {
         self.line(name, labels, "\(self.value.withLockedValue { $0 })")

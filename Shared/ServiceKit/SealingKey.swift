@@ -23,4 +23,13 @@ extension ConfigReader {
         }
         return bytes
     }
+    /// The text of the file that `key` names. `nil`: none is named.
+    public func textFile(forKey key: ConfigKey) throws -> String? {
+        guard let path = self.string(forKey: key) else { return nil }
+        guard let text = try? String(contentsOf: URL(filePath: path), encoding: .utf8) else {
+            // `try?`: as above.
+            throw ConfigurationError(key: "\(key)", problem: "names a file that cannot be read: \(path)")
+        }
+        return text
+    }
 }

@@ -37,6 +37,14 @@ public struct ServiceProcess: Sendable {
         MetricsSystem.bootstrap(self.metrics)
     }
 
+    /// A process whose parts are built and not run: it sets up neither logging nor metrics.
+    public init(name: String, config: ConfigReader, logger: Logger) {
+        self.name = name
+        self.config = config
+        self.logger = logger
+        self.metrics = PrometheusRegistry()
+    }
+
     /// The whole life of a process: makes it, builds its parts, runs them until SIGTERM or SIGINT, and ends within `shutdownMax` and
     /// 2 s of it. The parts stop in reverse order. A problem with the configuration, a port or a part ends the process with status 1
     /// and says why.

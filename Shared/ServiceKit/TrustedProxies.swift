@@ -1,6 +1,8 @@
 public import Configuration
+public import Peers
 
-/// The load balancers whose word about a client's address counts.
+/// The load balancers whose `X-Forwarded-For` counts. It is the client's address to limits, the audit log and keys that are bound
+/// to addresses; nobody is local by it.
 ///
 /// | key | type | default | |
 /// | --- | --- | --- | --- |
@@ -9,7 +11,8 @@ public struct TrustedProxies: Sendable {
     private let ranges: [AddressRange]
 
     public init(_ config: ConfigReader) throws {
-        self.ranges = try config.stringArray(forKey: "http.trustedProxies", default: []).map { text in
+        self.ranges = try config.stringArray(forKey: "http.trustedProxies", default: []).filter { !$0.isEmpty }.map {
+            text in
             guard let range = AddressRange(text) else {
                 throw ConfigurationError(
                     key: "http.trustedProxies", problem: "holds what is no address and no network: \(text)")
@@ -18,18 +21,22 @@ public struct TrustedProxies: Sendable {
         }
     }
 
-    /// The client's address: the peer's, or the last one in `X-Forwarded-For` when the peer is trusted.
-    public func client(peer: String, forwardedFor: String?) -> String {
-        guard let last = forwardedFor?.split(separator: ",").last, self.ranges.contains(where: { $0.contains(peer) })
-        else { return peer }
+    /// Returns the client's address: the peer's, or the last one in `X-Forwarded-For` when the peer is trusted.
+    public func client(_ peer: Peer, forwardedFor: String?) -> String {
+        let address = peer.address
+        guard let last = forwardedFor?.split(separator: ",").last,
+            self.ranges.contains(where: { $0.contains(address) })
+        else { return address }
         return String(last.filter { $0 != " " })
     }
 
-    public static func isLoopback(_ address: String) -> Bool {
-        if address == "::1" { return true }
-        let version4 = address.hasPrefix("::ffff:") ? address.dropFirst(7) : address[...]
-        // A name such as 127.0.0.1.example.com begins like an address.
-        return version4.hasPrefix("127.")
-            && version4.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (48...57).contains($0) }
+    /// Whether no proxy is trusted.
+    public var isEmpty: Bool { self.ranges.isEmpty }
+
+    /// Whether a host, by name or address, is this machine for certain. IPv6 addresses may be in brackets.
+    public static func isLoopback(name: String) -> Bool {
+        name == "localhost" || Self.isLoopback(name.hasPrefix("[") ? String(name.dropFirst().dropLast()) : name)
     }
+
+    public static func isLoopback(_ address: String) -> Bool { Loopback.contains(address: address) }
 }

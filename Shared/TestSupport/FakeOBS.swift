@@ -24,6 +24,8 @@ public final class FakeOBS: Sendable {
         public var addsUnknownFields = false
         /// Refuses every request with 207, as OBS does while it changes its scene collection.
         public var isNotReady = false
+        /// Stands for every number in answers' and events' data, in whatever letters.
+        public var numberText: String?
         public var kinds: [String]
     }
 
@@ -124,6 +126,15 @@ public final class FakeOBS: Sendable {
 
     /// Of every kind, identified or not.
     public var messagesReceived: Int { self.state.withLockedValue { $0.messagesReceived } }
+
+    /// How often a client has proved to know a password.
+    public func proofs(of password: String) -> Int {
+        self.state.withLockedValue { state in
+            state.proofs.count { proof in
+                proof.text == OBSHand.authentication(password, salt: state.salt, challenge: proof.challenge)
+            }
+        }
+    }
 
     // MARK: its requests
 

@@ -92,7 +92,26 @@ struct FakeOBSModel: Sendable {
             members["canvasUuid"] = "6c69626f-6273-4c00-9d88-c5136d61696e"
             members["somethingNew"] = ["of": ["any", "kind", nil, 1.5]]
         }
-        return .object(members)
+        return self.settings.numberText == nil ? .object(members) : Self.withoutNumbers(.object(members))
+    }
+
+    /// What a message has for each number until it is written; a text that no answer contains.
+    private static let numberMark = "(number)"
+
+    private static func withoutNumbers(_ data: JSON) -> JSON {
+        switch data {
+        case .integer, .number: .string(Self.numberMark)
+        case .object(let members): .object(members.mapValues { Self.withoutNumbers($0) })
+        case .array(let members): .array(members.map { Self.withoutNumbers($0) })
+        default: data
+        }
+    }
+
+    /// A message's text.
+    func text(of message: JSON) -> [UInt8] {
+        guard let number = self.settings.numberText else { return message.bytes }
+        let text = String(decoding: message.bytes, as: UTF8.self)
+        return Array(text.replacing("\"\(Self.numberMark)\"", with: number).utf8)
     }
 
     private static func withoutUUIDs(_ data: JSON) -> JSON {

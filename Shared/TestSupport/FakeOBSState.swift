@@ -29,13 +29,15 @@ struct FakeOBSState: Sendable {
     var sessions: [Int: Session] = [:]
     var connectionsMade = 0
     var messagesReceived = 0
+    /// The proof in every Identify that had one, and the challenge that it answers.
+    var proofs: [(text: String, challenge: String)] = []
     var requests: [(type: String, data: JSON)] = []
     var refusals: [String: (refusal: OBSRefusal, times: Int)] = [:]
     var answers: [String: [String: JSON]] = [:]
     var isStalled = false
     private var heldMessages: [(text: [UInt8], session: Int)] = []
     private var heldOpenings: [EventLoopPromise<Void>] = []
-    private let salt = Data((0..<32).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
+    let salt = Data((0..<32).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
 
     init(_ model: FakeOBSModel) { self.model = model }
 
@@ -128,6 +130,9 @@ struct FakeOBSState: Sendable {
     }
 
     private mutating func identify(_ data: [String: JSON], _ id: Int) throws {
+        if let proof = data["authentication"]?.string {
+            self.proofs.append((proof, self.sessions[id]?.challenge ?? ""))
+        }
         if let code = self.model.settings.closeAtIdentify { throw Closing(code: code) }
         if let password = self.model.settings.password {
             let wanted = OBSHand.authentication(
@@ -207,7 +212,7 @@ struct FakeOBSState: Sendable {
     mutating func release(_ id: Int) {
         guard let session = self.sessions[id], !self.isStalled else { return }
         self.sessions[id]?.heldAnswers = []
-        for answer in session.heldAnswers.reversed() { session.write(.text, answer.bytes) }
+        for answer in session.heldAnswers.reversed() { session.write(.text, self.model.text(of: answer)) }
     }
 
     /// Tells those who want to know what has happened.
@@ -218,7 +223,7 @@ struct FakeOBSState: Sendable {
                 "eventType": .string(event.type), "eventIntent": .integer(Int64(event.intent)),
             ]
             if let more = event.data { data["eventData"] = self.model.dressed(.object(more)) }
-            let bytes = JSON.object(["op": 5, "d": .object(data)]).bytes
+            let bytes = self.model.text(of: ["op": 5, "d": .object(data)])
             for session in self.sessions.values where session.isIdentified && !session.isClosing {
                 if session.eventSubscriptions & event.intent != 0 { session.write(.text, bytes) }
             }
@@ -226,6 +231,6 @@ struct FakeOBSState: Sendable {
     }
 
     private func send(_ op: JSON, _ data: [String: JSON], to id: Int) {
-        self.sessions[id]?.write(.text, JSON.object(["op": op, "d": .object(data)]).bytes)
+        self.sessions[id]?.write(.text, self.model.text(of: ["op": op, "d": .object(data)]))
     }
 }

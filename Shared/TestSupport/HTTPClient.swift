@@ -7,14 +7,16 @@ public enum HTTPClient {
     /// Header names of the answer are in lower case; several `set-cookie` are one, with line ends between them.
     public typealias Answer = (status: Int, headers: [String: String], body: [UInt8])
 
+    /// - Parameter preamble: goes out before anything else.
     public static func request(
         _ method: String, host: String = "127.0.0.1", port: Int, path: String, headers: [(String, String)] = [],
-        body: [UInt8] = [], within time: Duration = .seconds(30)
+        body: [UInt8] = [], preamble: [UInt8] = [], within time: Duration = .seconds(30)
     ) async throws -> Answer {
         let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         let (channel, answer) = try await bootstrap.connect(host: host, port: port) { channel in
             channel.eventLoop.makeCompletedFuture {
                 let promise = channel.eventLoop.makePromise(of: Answer.self)
+                try channel.pipeline.syncOperations.addHandler(Preamble(preamble))
                 try channel.pipeline.syncOperations.addHTTPClientHandlers()
                 try channel.pipeline.syncOperations.addHandler(AnswerCollector(promise))
                 let timeout = channel.eventLoop.scheduleTask(in: TimeAmount(time)) {

@@ -29,15 +29,18 @@ public struct WebSocketClient: Sendable {
     ///   - headers: replace the handshake's own headers of the same name.
     ///   - sentAlong: goes out in one write with the request.
     ///   - tls: speaks TLS, with these settings.
+    ///   - preamble: goes out before anything else, TLS too.
     public static func connect(
         host: String = "127.0.0.1", port: Int, path: String = "/", headers: [(String, String)] = [],
-        answersPings: Bool = true, sentAlong: [UInt8] = [], tls: NIOSSLContext? = nil
+        answersPings: Bool = true, sentAlong: [UInt8] = [], tls: NIOSSLContext? = nil,
+        preamble: [UInt8] = []
     ) async throws -> WebSocketClient {
         let request = Self.request(host: "\(host):\(port)", path: path, headers: headers) + sentAlong
         let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: false)
         let (channel, state) = try await bootstrap.connect(host: host, port: port) { channel in
             channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(Preamble(preamble))
                 if let tls {
                     let encryption = try NIOSSLClientHandler(context: tls, serverHostname: nil)
                     try channel.pipeline.syncOperations.addHandler(encryption)

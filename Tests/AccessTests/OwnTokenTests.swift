@@ -45,6 +45,23 @@ import Testing
         #expect(try await Self.principal(["station_id": "a"]).stations == ["a"])
         // None at all is not all.
         #expect(try await Self.principal(["stations": []]).stations == [])
+        #expect(
+            try await Self.principal(["streams": ["s"], "cameras": [], "obs_connections": ["studio"]]).limits
+                == RoomLimits(streams: ["s"], cameras: [], obsConnections: ["studio"]))
+        #expect(try await Self.principal([:]).limits == nil)
+    }
+
+    @Test(
+        arguments: [
+            (nil, nil), (RoomLimits(stations: ["b", "a"]), ["a", "b"]), (RoomLimits(stations: []), []),
+            (RoomLimits(streams: ["s"]), []), (RoomLimits(cameras: []), []), (RoomLimits(obsConnections: ["o"]), []),
+        ] as [(RoomLimits?, [String]?)])
+    func `a token that is limited to any rooms lists its stations`(limits: RoomLimits?, stations: [String]?) {
+        let principal = Principal(
+            subject: "s", name: "n", tenant: "t", scopes: [.all], limits: limits, credential: .jwt, credentialID: "1")
+        let claims = AccessTokenClaims(
+            principal: principal, issuer: FakeAuth.issuer, id: "1", issued: Date(), expires: Date())
+        #expect(claims.stations == stations && claims.streams == limits?.streams?.sorted())
     }
 
     @Test(
@@ -54,6 +71,7 @@ import Testing
             (["tenant": true], .claims), (["iat": .some(nil)], .claims), (["iat": "0"], .claims),
             (["exp": .some(nil)], .claims),
             (["exp": "9999999999"], .claims), (["exp": 1e300], .claims), (["stations": "a"], .claims),
+            (["streams": "a"], .claims), (["cameras": [1]], .claims), (["obs_connections": 1], .claims),
             (["stations": [1]], .claims), (["station_id": 1], .claims), (["name": []], .claims), (["sid": 1], .claims),
             (["client_id": 1], .claims), (["roles": "dj"], .claims), (["tier": 1], .claims), (["nbf": "0"], .claims),
             (["aud": .some(nil)], .audience), (["aud": "other"], .audience), (["aud": []], .audience),

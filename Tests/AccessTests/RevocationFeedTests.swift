@@ -177,21 +177,23 @@ import Testing
     private static let now = Timestamp(milliseconds: 1_000_000_000)
 
     private static func principal(
-        _ credential: CredentialKind = .jwt, issued: Timestamp? = nil, client: String? = nil, session: String? = nil
+        _ credential: CredentialKind = .jwt, issued: Timestamp? = nil, client: String? = nil, session: String? = nil,
+        origin: String? = nil
     ) -> Principal {
         Principal(
             subject: "user", name: "n", tenant: "t", scopes: [], credential: credential, credentialID: "id",
-            issued: issued, client: client, session: session, signingKey: "key")
+            issued: issued, client: client, session: session, origin: origin, signingKey: "key")
     }
 
     @Test func `it says the same as each revocation by itself`() {
         let principals = [
             Self.principal(), Self.principal(.apiKey), Self.principal(.oauth2, client: "client"),
-            Self.principal(session: "session"), Self.principal(issued: Timestamp(milliseconds: 5)),
+            Self.principal(session: "session"), Self.principal(origin: "session"), Self.principal(origin: "key id"),
+            Self.principal(issued: Timestamp(milliseconds: 5)),
             Self.principal(issued: Timestamp(milliseconds: 6)),
         ]
         for kind in CredentialRevoked.Kind.allCases {
-            for id in ["id", "user", "client", "session", "key", "another"] {
+            for id in ["id", "user", "client", "session", "key", "key id", "another"] {
                 for before in [nil, Timestamp(milliseconds: 5)] {
                     let revocation = CredentialRevoked(kind: kind, id: id, before: before)
                     let list = RevocationList([revocation])
@@ -228,12 +230,18 @@ import Testing
         #expect(list.count == 0)
     }
 
-    @Test func `it stays within its bound, and keys go first, for which auth answers itself`() {
+    @Test func `it stays within its bound, and those go first that end first`() {
         var list = RevocationList(max: 100)
-        for number in 0..<50 { list.insert(CredentialRevoked(kind: .apiKey, id: "key \(number)")) }
-        for number in 0..<80 { list.insert(CredentialRevoked(kind: .token, id: "\(number)")) }
+        let (soon, late) = (Self.now + .seconds(60), Self.now + .seconds(3600))
+        for number in 0..<50 {
+            list.insert(CredentialRevoked(kind: .apiKey, id: "\(number)", until: late), at: Self.now)
+        }
+        for number in 0..<80 {
+            list.insert(CredentialRevoked(kind: .token, id: "\(number)", until: soon), at: Self.now)
+        }
         #expect(list.count <= 100)
-        #expect(list.all.count { $0.kind == .token } == 80)
+        // Signed tokens that were made with a key are judged by it here.
+        #expect(list.all.count { $0.kind == .apiKey } == 50)
     }
 
     @Test func `tens of thousands cost a principal nothing`() {

@@ -1,3 +1,4 @@
+import Crypto
 import CryptoExtras
 import Events
 import Foundation
@@ -22,12 +23,13 @@ import Testing
     private static let key = ES256PrivateKey()
 
     private static func trusted(
-        algorithms: [String] = ["ES256"], tenantClaim: String? = nil, tenants: [String] = ["studio"],
+        algorithms: [String] = ["ES256"], types: [String]? = nil, tenantClaim: String? = nil,
+        tenants: [String] = ["studio"],
         rules: [TrustedIssuer.Rule] = [.init(claim: "groups", value: "staff", scope: "radio:read streams:*")],
         keys: [String] = [FakeAuth.document("k1", Self.key)]
     ) -> TrustedIssuer {
         TrustedIssuer(
-            issuer: Self.issuer, name: "corp", audience: "crosspoint-api", algorithms: algorithms,
+            issuer: Self.issuer, name: "corp", audience: "crosspoint-api", algorithms: algorithms, types: types,
             tenantClaim: tenantClaim, tenants: tenants, rules: rules,
             jwks: "{\"keys\":[\(keys.joined(separator: ","))]}")
     }
@@ -43,7 +45,8 @@ import Testing
     }
 
     private static func principal(
-        _ changes: [String: JSON?] = [:], header: JWTHeader = ["typ": "JWT"], of issuer: TrustedIssuer = Self.trusted()
+        _ changes: [String: JSON?] = [:], header: JWTHeader = ["typ": "at+jwt"],
+        of issuer: TrustedIssuer = Self.trusted()
     ) async throws -> Principal {
         let sets = await KeySets(FetchKeys.Answer(issuer: FakeAuth.issuer, jwks: FakeAuth().jwks, others: [issuer]))
         let token = try await FakeAuth.sign(Self.claims(changes), with: Self.key, key: "k1", header: header)
@@ -114,6 +117,8 @@ import Testing
             (["nbf": 99_999_999_999], .notYetValid), (["iat": 99_999_999_999], .notYetValid), (["sub": ""], .claims),
             (["sub": .some(nil)], .claims), (["sub": "a\u{0}b"], .claims), (["groups": "none"], .scope),
             (["iss": "https://evil.example"], .issuer), (["iss": .some(nil)], .claims),
+            // What only an ID token has.
+            (["nonce": "n"], .type), (["at_hash": "h"], .type), (["nonce": .some(.null)], .type),
         ] as [([String: JSON?], LocalRefusal)])
     func `what does not fit is refused`(changes: [String: JSON?], reason: LocalRefusal) async {
         await #expect(throws: reason) { _ = try await Self.principal(changes) }
@@ -121,7 +126,8 @@ import Testing
 
     @Test(
         arguments: [
-            (["typ": "at+jwt"], nil), ([:], nil), (["typ": "logout+jwt"], .type), (["crit": .array([])], .type),
+            (["typ": "at+jwt"], nil), (["typ": "application/AT+JWT"], nil), ([:], .type), (["typ": "JWT"], .type),
+            (["typ": ""], .type), (["typ": "logout+jwt"], .type), (["crit": .array([])], .type),
         ] as [([String: JWTHeaderField], LocalRefusal?)])
     func `a token for another purpose is refused`(fields: [String: JWTHeaderField], reason: LocalRefusal?) async throws
     {
@@ -132,6 +138,41 @@ import Testing
             return
         }
         await #expect(throws: reason) { _ = try await Self.principal(header: header) }
+    }
+
+    @Test func `an issuer whose access tokens have another type, or none, says so`() async throws {
+        // JWTKit signs no token without a type.
+        let signer = P256.Signing.PrivateKey()
+        let keys = [FakeAuth.document("k1", try ES256PrivateKey(pem: signer.pemRepresentation))]
+        func refusal(_ type: String?, _ types: [String]?, _ changes: [String: JSON?] = [:]) async throws
+            -> LocalRefusal?
+        {
+            var header: [String: JSON] = ["alg": "ES256", "kid": "k1"]
+            header["typ"] = type.map(JSON.string)
+            let parts = [JSON.object(header), Self.claims(changes).members]
+                .map { FakeAuth.base64URL(Data($0.bytes).base64EncodedString()) }
+            let signed = parts.joined(separator: ".")
+            let signature = try signer.signature(for: Data(signed.utf8)).rawRepresentation.base64EncodedString()
+            let issuer = Self.trusted(types: types, keys: keys)
+            let sets = await KeySets(FetchKeys.Answer(issuer: FakeAuth.issuer, jwks: FakeAuth().jwks, others: [issuer]))
+            do throws(LocalRefusal) {
+                _ = try sets.principal(of: SignedToken("\(signed).\(FakeAuth.base64URL(signature))"))
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(try await refusal("JWT", ["jwt"]) == nil)
+        #expect(try await refusal(nil, [""]) == nil)
+        #expect(try await refusal("at+jwt", nil) == nil)
+        #expect(try await refusal("JWT", nil) == .type)
+        #expect(try await refusal(nil, nil) == .type)
+        #expect(try await refusal(nil, ["jwt"]) == .type)
+        #expect(try await refusal("JWT", [""]) == .type)
+        #expect(try await refusal("at+jwt", ["jwt"]) == .type)
+        // An ID token is none of them, whatever its type.
+        #expect(try await refusal("JWT", ["jwt"], ["nonce": "n"]) == .type)
+        #expect(try await refusal(nil, [""], ["at_hash": "h"]) == .type)
     }
 
     @Test func `only the algorithms that were agreed on count, and no key serves two purposes`() async throws {
@@ -160,7 +201,7 @@ import Testing
             #"{"kty":"RSA","kid":"enc","use":"enc","n":"\#(n)","e":"\#(e)"}"#,
         ]
         func refusal(_ token: String, _ algorithms: [String]) async -> LocalRefusal? {
-            let issuer = Self.trusted(algorithms: algorithms, keys: documents)
+            let issuer = Self.trusted(algorithms: algorithms, types: ["jwt"], keys: documents)
             let sets = await KeySets(FetchKeys.Answer(issuer: FakeAuth.issuer, jwks: FakeAuth().jwks, others: [issuer]))
             do throws(LocalRefusal) {
                 _ = try sets.principal(of: SignedToken(token))

@@ -13,11 +13,12 @@ import Testing
     }
 
     private static func grant(
-        _ asker: Principal, tenant: String? = nil, scope: String?, stations: [String]? = nil, seconds: Int? = nil
+        _ asker: Principal, tenant: String? = nil, scope: String?, rooms: RoomLists = RoomLists(), seconds: Int? = nil,
+        until: Timestamp? = nil
     ) throws(APIFailure) -> Grant {
         try Grant(
-            for: asker, tenant: tenant, scope: scope, stations: stations, timeToLive: seconds, standard: nil,
-            range: 1...60)
+            for: asker, tenant: tenant, scope: scope, rooms: rooms, timeToLive: seconds, standard: nil,
+            range: 1...60, until: until)
     }
 
     /// The status of the refusal; 0: granted.
@@ -76,6 +77,18 @@ import Testing
         #expect(Grant.isScope(Scope(name)) == isScope)
     }
 
+    @Test func `whatever is limited to rooms is stored with a list of stations`() {
+        #expect(RoomLists(nil as RoomLimits?).stations == nil)
+        #expect(RoomLists(RoomLimits(stations: ["b", "a"])).stations == ["a", "b"])
+        for limits in [RoomLimits(streams: ["s"]), RoomLimits(cameras: ["c"]), RoomLimits(obsConnections: ["o"])] {
+            let lists = RoomLists(limits)
+            #expect(lists.stations == [])
+            // No station, as before.
+            let read = lists.limits
+            #expect(read?.reachable == limits.reachable && limits.contain(read) && read?.contain(limits) == true)
+        }
+    }
+
     @Test func `a scope is bounded`() {
         let scope = (0..<200).map { "radio:verb\($0)" }.joined(separator: " ")
         #expect(Self.status { () throws(APIFailure) in try Self.grant(Self.asker("*"), scope: scope) } == 400)
@@ -104,12 +117,67 @@ import Testing
         let asker = Self.asker("*", stations: holds.map(Set.init))
         var stations: [String]?
         let refusal = Self.status { () throws(APIFailure) in
-            let grant = try Self.grant(asker, scope: nil, stations: asks)
-            stations = grant.stations
+            let grant = try Self.grant(asker, scope: nil, rooms: RoomLists(stations: asks))
+            stations = grant.limits?.stations?.sorted()
             return grant
         }
         #expect(refusal == status)
         #expect(stations == granted)
+    }
+
+    @Test(arguments: [(nil, nil), (nil, 30_000), (60, 30_000), (60, 90_000), (10, 30_000)] as [(Int?, Int64?)])
+    func `nothing ends later than the latest end, rounded down to a second`(seconds: Int?, latest: Int64?) throws {
+        let until = latest.map { Timestamp(milliseconds: Timestamp.now.milliseconds + $0) }
+        let before = Timestamp.now
+        let expires = try Self.grant(Self.asker("*"), scope: nil, seconds: seconds, until: until).expires
+        guard let until else {
+            #expect(expires == nil)
+            return
+        }
+        let end = try #require(expires)
+        let asked = seconds.map { before + .seconds($0) }
+        if let asked, asked < Timestamp(milliseconds: until.seconds * 1000) {
+            #expect(end >= asked && end < asked + .seconds(5))
+        } else {
+            #expect(end.milliseconds == until.seconds * 1000)
+        }
+    }
+
+    /// In the order of stations, streams, cameras and OBS connections.
+    private static func rooms(_ lists: [[String]?]) -> RoomLists {
+        RoomLists(stations: lists[0], streams: lists[1], cameras: lists[2], obsConnections: lists[3])
+    }
+
+    @Test(
+        arguments: [
+            // Whoever is not limited limits as they like.
+            ([nil, nil, nil, nil], [nil, ["s"], ["c"], nil], [nil, ["s"], ["c"], nil], 0),
+            // Without a list, the asker's; with one, that alone.
+            ([nil, ["s"], ["c"], nil], [nil, nil, nil, nil], [nil, ["s"], ["c"], nil], 0),
+            ([["a"], nil, ["c", "d"], nil], [nil, nil, ["c"], nil], [nil, nil, ["c"], nil], 0),
+            // What has no list is nothing for them.
+            ([["a"], nil, nil, nil], [["a"], nil, ["c"], nil], nil, 403),
+            ([nil, nil, ["c"], nil], [["a"], nil, nil, nil], nil, 403),
+            ([nil, nil, nil, ["o"]], [nil, nil, nil, ["o", "p"]], nil, 403),
+            ([nil, ["s"], nil, nil], [nil, [], nil, nil], [nil, [], nil, nil], 0),
+            ([nil, nil, nil, nil], [nil, nil, ["c\u{0}"], nil], nil, 400),
+            (
+                [nil, nil, nil, nil], [(0..<26).map { "a\($0)" }, nil, (0..<25).map { "c\($0)" }, nil], nil, 400
+            ),
+        ] as [([[String]?], [[String]?], [[String]?]?, Int)])
+    func `rooms are no more than the asker's`(
+        holds: [[String]?], asks: [[String]?], granted: [[String]?]?, status: Int
+    ) {
+        var asker = Self.asker("*")
+        asker.limits = Self.rooms(holds).limits
+        var limits: RoomLimits?
+        let refusal = Self.status { () throws(APIFailure) in
+            let grant = try Self.grant(asker, scope: nil, rooms: Self.rooms(asks))
+            limits = grant.limits
+            return grant
+        }
+        #expect(refusal == status)
+        #expect(limits == granted.flatMap { Self.rooms($0).limits })
     }
 
     @Test(arguments: [(nil, 0), (1, 0), (60, 0), (0, 400), (-1, 400), (61, 400), (Int.max, 400)])

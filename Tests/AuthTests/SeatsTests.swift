@@ -45,4 +45,12 @@ import Testing
         let taken = self.taken(&seats, "two")
         #expect(taken == [false])
     }
+
+    @Test func `seats beyond all numbers are taken seats`() {
+        var seats = Seats()
+        seats.hold(HoldSeats(holder: "one", seats: ["wave/key": .max]), at: self.start)
+        seats.hold(HoldSeats(holder: "two", seats: ["wave/key": .max]), at: self.start)
+        let taken = self.taken(&seats, "one", "three", max: .max)
+        #expect(taken == [false, false])
+    }
 }

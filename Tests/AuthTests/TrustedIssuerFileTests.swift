@@ -32,6 +32,8 @@ import Testing
             $1
         }
         #expect(try Self.read([local]).count == 1)
+        let types = Self.good.merging(["types": ["application/AT+JWT", "JWT", ""]]) { $1 }
+        #expect(try Self.read([types]).first?.issuer.types == ["at+jwt", "jwt", ""])
         #expect(try Self.read([]).isEmpty)
     }
 
@@ -44,6 +46,7 @@ import Testing
             ("jwks_url", "file:///etc/passwd"), ("jwks_url", "keys"), ("audience", ""), ("audience", ["a"]),
             ("algorithms", []), ("algorithms", "RS256"), ("algorithms", ["HS256"]), ("algorithms", ["RS256", "none"]),
             ("algorithms", ["rs256"]), ("algorithms", ["RS256", "RS256"]), ("tenant_claim", ""), ("tenant_claim", nil),
+            ("types", []), ("types", "JWT"), ("types", nil), ("types", ["JWT", "JWT"]), ("types", ["a b"]),
             ("tenants", []), ("tenants", ["a", "b"]), ("tenants", ["a b"]), ("rules", []), ("rules", ["radio:read"]),
             ("rules", [["claim": "a", "value": "b"]]),
             ("rules", [["claim": "a", "value": "b", "scope": "radio:read", "more": "c"]]),

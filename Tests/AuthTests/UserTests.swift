@@ -68,6 +68,25 @@ import Testing
 
     @Test(
         arguments: [
+            (RoomLists(stations: ["s1"]), true), (RoomLists(stations: ["s1"], streams: []), true),
+            (RoomLists(stations: ["s2"]), false), (RoomLists(stations: ["s1", "s2"]), false), (RoomLists(), false),
+            (RoomLists(stations: []), false), (RoomLists(stations: [], cameras: ["c"]), false),
+            (RoomLists(stations: ["s1"], streams: ["s"]), false), (RoomLists(streams: ["s"]), false),
+            (RoomLists(cameras: ["c"]), false), (RoomLists(obsConnections: ["o"]), false),
+        ])
+    func `only a role in the whole channel covers what is not limited to stations`(rooms: RoomLists, local: Bool) {
+        let scopes: Scopes = [.radioRead]
+        #expect(Self.user([("a", "s1", .manager)]).covers(scopes, tenant: "a", rooms: rooms) == local)
+        let whole = Self.user([("a", nil, .viewer)])
+        #expect(whole.covers(scopes, tenant: "a", rooms: rooms))
+        #expect(!whole.covers([.radioWrite], tenant: "a", rooms: rooms))
+        #expect(!whole.covers(scopes, tenant: "b", rooms: rooms))
+        #expect(!Self.user([]).covers(scopes, tenant: "a", rooms: rooms))
+        #expect(Self.user([], isOwner: true).covers([.all], tenant: "b", rooms: rooms))
+    }
+
+    @Test(
+        arguments: [
             ("*", "radio:read", "radio:read"), ("radio:read", "*", "radio:read"), ("*", "*", "*"),
             ("radio:*", "radio:read cameras:read", "radio:read"), ("radio:read", "cameras:read", ""),
             ("*", "* auth:admin", "*"), ("* auth:admin", "* auth:admin", "* auth:admin"), ("auth:admin", "*", ""),

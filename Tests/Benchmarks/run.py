@@ -13,6 +13,7 @@ import time
 
 sys.dont_write_bytecode = True
 
+import bus
 import chart
 import connections
 import fanout
@@ -24,7 +25,7 @@ from suite import Suite
 
 SCENARIOS = {"a": fanout.one_topic, "b": fanout.many, "c": fanout.rooms, "d": fanout.wildcards, "e": connections.storm,
              "f": connections.idle, "g": writes.rest, "h": fanout.dialects, "i": writes.chat, "j": writes.log,
-             "loops": fanout.loops}
+             "loops": fanout.loops, "curve": bus.curve}
 
 
 class Bench:

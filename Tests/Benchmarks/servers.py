@@ -80,7 +80,8 @@ class Floor:
 
     @contextlib.contextmanager
     def running(self, **options):
-        self.bus_port = free_ports(2)
+        # The server is the next to ask for a free port, and gets the one before these.
+        self.bus_port = free_ports(3) + 1
         server = peers.Floor(self.bench.programs / "Floor").start(
             self.bench.folder, SERVER_CORE, f"tcp://127.0.0.1:{self.bus_port}", MESSAGE_BYTES, **options)
         self.pids, self.server = server.pids, server

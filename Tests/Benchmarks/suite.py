@@ -61,10 +61,16 @@ class Suite:
     def __init__(self, base, home, programs, folder):
         self.base, self.home, self.programs, self.folder = base, home, programs, folder
         self.owner = (home / "owner.key").read_text()
+        # For everything on the bus that we start: publishers, and what is compared with the gateway.
+        os.environ |= self.bus_keys("suite")
         self.number = 0
 
     def port(self, service):
         return self.base + OFFSETS[service]
+
+    def bus_keys(self, role):
+        """The settings of a process that has that role's key on the bus."""
+        return {"BUS_KEY_FILE": str(self.home / "bus" / f"{role}.key"), "BUS_PEERS_FILE": str(self.home / "bus" / "peers")}
 
     def rest(self, method, service, path, body=None, token=None):
         """A request's status and JSON answer."""
@@ -99,7 +105,7 @@ class Suite:
         environment = os.environ | {
             "PORTS_BASE": str(self.base), "HTTP_HOST": "127.0.0.1", "GATEWAY_INSTANCE": f"bench-{self.number}",
             "GATEWAY_EDGE_PORT": str(edge_port), "GATEWAY_HTTP_PORT": str(edge_port + 10),
-            "AUTH_CACHE_DIR": str(self.folder), "LOG_LEVEL": "warning"}
+            "AUTH_CACHE_DIR": str(self.folder), "LOG_LEVEL": "warning"} | self.bus_keys("gateway")
         if stands_in:
             bus_port = edge_port + 12
             environment["BUS_RADIO_PLAYOUT_PORT"] = str(bus_port)

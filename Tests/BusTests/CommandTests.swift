@@ -10,6 +10,7 @@ private struct Double: Command {
     struct Answer: Codable, Sendable { var number: Int }
     static let name = "test.double"
     static let service = ServiceName.auth
+    static let askers: Set<BusRole> = .all
     var number: Int
 }
 
@@ -17,6 +18,7 @@ private struct Absent: Command {
     typealias Answer = String
     static let name = "test.absent"
     static let service = ServiceName.auth
+    static let askers: Set<BusRole> = .all
 }
 
 @Suite struct CommandTests {
@@ -63,8 +65,8 @@ private struct Absent: Command {
 
     @Test func `failures arrive with their codes`() async throws {
         let (client, server) = (self.client(), self.server())
-        server.answer("test.conflict") { _ in throw CommandFailure(.conflict, "the stream has ended") }
-        server.answer("test.broken") { _ in throw CancellationError() }
+        server.answer("test.conflict", from: .all) { _ in throw CommandFailure(.conflict, "the stream has ended") }
+        server.answer("test.broken", from: .all) { _ in throw CancellationError() }
         try await with(client, server) {
             try await self.connect(client)
             let conflict = await self.failure { try await client.call(.auth, "test.conflict", body: []) }
@@ -90,7 +92,7 @@ private struct Absent: Command {
         let (client, server) = (self.client(), self.server())
         let gate = NIOLockedValueBox(false)
         let late = NIOLockedValueBox(false)
-        server.answer("test.slow") { _ in
+        server.answer("test.slow", from: .all) { _ in
             while !gate.withLockedValue({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
             late.withLockedValue { $0 = true }
             return []
@@ -111,7 +113,7 @@ private struct Absent: Command {
     @Test func `a command after its deadline is not carried out`() async throws {
         let server = self.server()
         let isCarriedOut = NIOLockedValueBox(false)
-        server.answer("test.mark") { _ in
+        server.answer("test.mark", from: .all) { _ in
             isCarriedOut.withLockedValue { $0 = true }
             return []
         }
@@ -192,7 +194,7 @@ private struct Absent: Command {
     @Test func `one command too many is refused`() async throws {
         let (client, server) = (self.client(), self.server(openMax: 2))
         let (started, gate) = (NIOLockedValueBox(0), NIOLockedValueBox(false))
-        server.answer("test.slow") { _ in
+        server.answer("test.slow", from: .all) { _ in
             started.withLockedValue { $0 += 1 }
             while !gate.withLockedValue({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
             return []
@@ -213,7 +215,7 @@ private struct Absent: Command {
     @Test func `a server that shuts down answers what it has taken and refuses the rest`() async throws {
         let (client, server) = (self.client(), self.server())
         let (started, gate) = (NIOLockedValueBox(false), NIOLockedValueBox(false))
-        server.answer("test.slow") { _ in
+        server.answer("test.slow", from: .all) { _ in
             started.withLockedValue { $0 = true }
             while !gate.withLockedValue({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
             return [1]
@@ -241,7 +243,7 @@ private struct Absent: Command {
     @Test func `a shutdown leaves no call hanging`() async throws {
         let (client, server) = (self.client(), self.server())
         let started = NIOLockedValueBox(false)
-        server.answer("test.never") { _ in
+        server.answer("test.never", from: .all) { _ in
             started.withLockedValue { $0 = true }
             try await Task.sleep(for: .seconds(60))
             return []

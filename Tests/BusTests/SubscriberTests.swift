@@ -24,7 +24,7 @@ private final class Station: Sendable {
 
     func server() -> CommandServer {
         let server = CommandServer(endpoint: self.endpoints.commands, logger: quiet)
-        server.answer(ReplayRequest.name) { [self] bytes in
+        server.answer(ReplayRequest.name, from: .all) { [self] bytes in
             let request = try JSON.decode(ReplayRequest.self, from: bytes)
             let log = self.log.withLockedValue { $0 }
             let events = log.dropFirst(Int(request.after ?? 0)).prefix(request.limit)

@@ -67,6 +67,13 @@ def parse_head(head):
     return version.encode(), int(status), reason, headers
 
 
+def coming_from(address):
+    """How a client comes from an address: its connection from one of this machine, or any other's X-Forwarded-For, which
+    nobody is local by."""
+    is_here = address is not None and (address.startswith("127.") or address == "::1")
+    return (address, None) if is_here else (None, address)
+
+
 def masked(payload, key):
     """The payload under the mask; the same again takes it off."""
     length = len(payload)
@@ -116,14 +123,15 @@ class Socket(asyncio.Protocol):
 
     @classmethod
     async def open(cls, port, path="/", headers={}, address=None, read=True, receive_buffer=None, timeout=20):
-        """Connects and upgrades. `address` is told as X-Forwarded-For; a header of None is left out. Without `read`
+        """Connects and upgrades, from `address` as `coming_from` has it; a header of None is left out. Without `read`
         nothing is read after the answer until `resume`. Raises Refused."""
+        source, forwarded = coming_from(address)
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         head = merged({
             "Host": f"127.0.0.1:{port}", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": key,
-            "Sec-WebSocket-Version": "13", "X-Forwarded-For": address,
+            "Sec-WebSocket-Version": "13", "X-Forwarded-For": forwarded,
         }, headers)
-        self = await cls.connect(port, read=read, receive_buffer=receive_buffer)
+        self = await cls.connect(port, read=read, receive_buffer=receive_buffer, source=source)
         try:
             self._transport.write(request_bytes("GET", path, head))
             async with asyncio.timeout(timeout):
@@ -137,14 +145,18 @@ class Socket(asyncio.Protocol):
         return self
 
     @classmethod
-    async def connect(cls, port, read=True, receive_buffer=None):
-        """A TCP connection on which nothing has been sent yet; `raw` sends, `answer` waits for the HTTP answer."""
-        bare = socket.socket()
+    async def connect(cls, port, read=True, receive_buffer=None, source=None):
+        """A TCP connection on which nothing has been sent yet; `raw` sends, `answer` waits for the HTTP answer. `source`
+        is the loopback address that it comes from."""
+        own = source or "127.0.0.1"
+        bare = socket.socket(socket.AF_INET6 if ":" in own else socket.AF_INET)
         bare.setblocking(False)
         if receive_buffer:
             bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            bare.bind((source, 0))
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(bare, ("127.0.0.1", port))
+        await loop.sock_connect(bare, ("::1" if ":" in own else "127.0.0.1", port))
         _, self = await loop.create_connection(lambda: cls(read), sock=bare)
         return self
 
@@ -386,17 +398,18 @@ class Socket(asyncio.Protocol):
 
 
 async def http(port, method="GET", path="/", headers={}, body=b"", address=None, timeout=20):
-    """One plain request; returns its answer as a Refused, whatever the status."""
+    """One plain request, from `address` as `coming_from` has it; returns its answer as a Refused, whatever the status."""
+    source, forwarded = coming_from(address)
     head = merged({
         "Host": f"127.0.0.1:{port}", "Connection": "close", "Content-Length": len(body) if body else None,
-        "X-Forwarded-For": address,
+        "X-Forwarded-For": forwarded,
     }, headers)
-    return await exchange(port, request_bytes(method, path, head) + body, timeout)
+    return await exchange(port, request_bytes(method, path, head) + body, timeout, source)
 
 
-async def exchange(port, request, timeout=20):
+async def exchange(port, request, timeout=20, source=None):
     """Sends the bytes of a request on a new connection; returns the answer as a Refused, raises Closed without one."""
-    connection = await Socket.connect(port)
+    connection = await Socket.connect(port, source=source)
     try:
         await connection.raw(request)
         await connection.answer(timeout)

@@ -184,10 +184,10 @@ def spoilt_message(chance, dialect, token):
 
 
 def good_head(dialect, token, address):
-    """The head of an upgrade request."""
+    """The head of an upgrade request, which comes from that address."""
     return edge.request_bytes("GET", PATHS[dialect].replace("TOKEN", token), {
-        "Host": "crosspoint.example", "Upgrade": "websocket", "Connection": "Upgrade",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13", "X-Forwarded-For": address})
+        "Host": "localhost", "Upgrade": "websocket", "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13", "X-Forwarded-For": edge.coming_from(address)[1]})
 
 
 def random_frames(chance, dialect, token):
@@ -219,13 +219,16 @@ Attack = collections.namedtuple("Attack", "kind dialect before pieces pause end 
 KINDS = ["head", "head", "message", "message", "message", "frames", "frames", "garbage", "cut off", "flood", "silence"]
 
 
+def address_of(dialect, number):
+    """Where the attack of that number comes from: Source Saver's clients need no credential on this machine."""
+    return f"{127 if dialect == 'source-saver' else 10}.66.{number // 250 % 250}.{number % 250 + 1}"
+
+
 def attack(seed, number, token):
     """The attack of that number."""
     chance = random.Random(f"{seed}-{number}")
     kind, dialect = chance.choice(KINDS), chance.choice(DIALECTS)
-    first = 127 if dialect == "source-saver" else 10
-    address = f"{first}.66.{number // 250 % 250}.{number % 250 + 1}"
-    head = good_head(dialect, token, address)
+    head = good_head(dialect, token, address_of(dialect, number))
     pause = chance.choice([0, 0, 0.001, 0.02])
     if kind == "head":
         data = spoilt_bytes(chance, head) if chance.random() < 0.8 else chance.randbytes(chance.randrange(1, 3000))
@@ -251,9 +254,9 @@ def attack(seed, number, token):
     return Attack(kind, dialect, head, [], 0, chance.choice(["close", "drop", "reset", "half-close"]), True)
 
 
-async def play(each, port):
-    """Plays an attack; returns what became of it. Raises TimeoutError for a connection that hangs."""
-    client = await Socket.connect(port)
+async def play(each, port, source=None):
+    """Plays an attack, from an address of this machine; returns what became of it. Raises TimeoutError for a connection that hangs."""
+    client = await Socket.connect(port, source=source)
     try:
         if each.before and not await answered(client, each):
             return "refused"
@@ -412,7 +415,8 @@ class Run:
         """Plays the attack of that number, and notes what became of it."""
         each = attack(self.seed, number, self.token)
         try:
-            outcome = await play(each, self.stage.port(each.dialect, self.gateway))
+            source, _ = edge.coming_from(address_of(each.dialect, number))
+            outcome = await play(each, self.stage.port(each.dialect, self.gateway), source)
         except TimeoutError as failure:
             outcome = "HUNG"
             self.faults.append(f"attack {number} hangs ({each.kind}, {each.dialect}, {each.end}): {failure}")

@@ -22,7 +22,7 @@ from cases import case
 from edge import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame_bytes
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "malformed"
-GOOD_FIELDS = (b"Host: crosspoint.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+GOOD_FIELDS = (b"Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n")
 
 # Which clause of the contract an answer shows.
@@ -373,10 +373,11 @@ def head_rows():
 @case.table(head_rows())
 async def head(stage, me, clause, name, dialect, status, sent):
     """Malformed head: {name}, on the port of {dialect}: a complete {status}, and the next connection is served"""
-    address = "" if "X-Forwarded-For" in sent[:] else f"X-Forwarded-For: {me.loopback}\r\n"
+    source, forwarded = edge.coming_from(me.loopback if dialect == "source-saver" else me.address)
+    address = f"X-Forwarded-For: {forwarded}\r\n" if forwarded else ""
     rest = address.encode() + GOOD_FIELDS + b"\r\n"
     request = sent.octets(is_head=True, token=await me.token()).replace(b"$head", rest)
-    answer = await edge.exchange(stage.port(dialect), request)
+    answer = await edge.exchange(stage.port(dialect), request, source=source)
     assert answer.status == status, answer
     if status != 101:
         assert answer.version == b"HTTP/1.1" and answer.headers["connection"] in ("close", "Upgrade, close"), answer.headers

@@ -159,6 +159,7 @@ async def bad_questions(stage, me):
 async def origins(stage, me):
     """Where origins are configured, pages of others are refused with 403; programs, which send none, are let in."""
     gateway = await stage.gateway(GATEWAY_ORIGINS="https://studio.example, https://overlay.example")
+    path = f"/?token={await me.token()}"
     for origin, status in [
         ("https://studio.example", None), ("HTTPS://Studio.Example", None), ("https://overlay.example", None), (None, None),
         ("https://evil.example", 403), ("https://studio.example.evil.example", 403), ("null", 403), ("", 403),
@@ -166,10 +167,13 @@ async def origins(stage, me):
     ]:
         headers = {} if origin is None else {"Origin": origin}
         if status is None:
-            await me.open("source-saver", "/", headers, gateway, me.loopback)
+            await me.open("source-saver", path, headers, gateway)
         else:
-            refusal = await me.refused("source-saver", "/", headers, gateway, me.loopback)
+            refusal = await me.refused("source-saver", path, headers, gateway)
             assert refusal.status == status, (origin, refusal)
+    # Who may be reached by others does not let anybody in without a credential.
+    refusal = await me.refused("source-saver", "/", {}, gateway, me.loopback)
+    assert refusal.status == 401, refusal
     gateway.process.terminate()
     with contextlib.suppress(edge.Closed):
         await gateway.process.wait()

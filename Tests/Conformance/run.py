@@ -189,7 +189,8 @@ async def main():
         return show_clauses(chosen) > 0
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
     stage = Stage(given.base, given.owner_key_file.read_text().strip(), given.bin, given.gateways,
-                  given.owner_key_file.resolve().with_name("reconnect.key"))
+                  given.owner_key_file.resolve().with_name("reconnect.key"),
+                  given.owner_key_file.resolve().with_name("proxy.key"))
     began = time.monotonic()
     try:
         await stage.settle()

@@ -53,10 +53,12 @@ class Gateway:
 
 
 class Stage:
-    """The suite on `base`, with `gateways` replicas behind HAProxy; `reconnect_key` is the file with their key."""
+    """The suite on `base`, with `gateways` replicas behind HAProxy; `reconnect_key` and `proxy_key` are the files with the key
+    of their reconnect tokens, and the one by which they know HAProxy."""
 
-    def __init__(self, base, owner_key, programs, gateways=2, reconnect_key=None):
-        self.base, self.owner, self.gateways, self.reconnect_key = base, owner_key, gateways, reconnect_key
+    def __init__(self, base, owner_key, programs, gateways=2, reconnect_key=None, proxy_key=None):
+        self.base, self.owner, self.gateways = base, owner_key, gateways
+        self.reconnect_key, self.proxy_key = reconnect_key, proxy_key
         self.programs = pathlib.Path(programs).resolve()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="conformance-"))
         self._processes = []
@@ -196,12 +198,14 @@ class Stage:
         edge_port = free_ports(11)
         name = name or f"conformance-{edge_port}"
         settings = {
-            "PORTS_BASE": self.base, "HTTP_HOST": "127.0.0.1", "HTTP_TRUSTED_PROXIES": "127.0.0.1",
+            "PORTS_BASE": self.base, "HTTP_HOST": "127.0.0.1", "HTTP_TRUSTED_PROXIES": "127.0.0.1", "HTTP_ANONYMOUS": "true",
             "GATEWAY_INSTANCE": name, "GATEWAY_EDGE_PORT": edge_port, "GATEWAY_HTTP_PORT": edge_port + 10,
             "AUTH_CACHE_DIR": self._cache(name),
-        }
+        } | bus_keys("gateway")
         if self.reconnect_key is not None:
             settings["GATEWAY_RECONNECT_KEY_FILE"] = self.reconnect_key
+        if self.proxy_key is not None:
+            settings["HTTP_PROXY_KEY_FILE"] = self.proxy_key
         settings |= environment
         process = await self._start("gateway", name, settings)
         started = Gateway(edge_port, edge_port + 10, process)
@@ -215,7 +219,7 @@ class Stage:
         return folder
 
     async def _start_publisher(self, port):
-        process = await self._start("Bench", "publisher", {}, "publish", "--port", str(port),
+        process = await self._start("Bench", "publisher", bus_keys("suite"), "publish", "--port", str(port),
                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         async with asyncio.timeout(20):
             line = await process.stdout.readline()
@@ -284,10 +288,19 @@ def _is_free(port):
         return True
 
 
+def home():
+    """The suite's data directory."""
+    return pathlib.Path(os.environ.get("CROSSPOINT_HOME", pathlib.Path(__file__).parents[2] / ".crosspoint")).resolve()
+
+
+def bus_keys(role):
+    """The settings of a process that has that role's key on the bus."""
+    return {"BUS_KEY_FILE": home() / "bus" / f"{role}.key", "BUS_PEERS_FILE": home() / "bus" / "peers"}
+
+
 def process_of(name):
     """The pid of one of the suite's processes."""
-    home = pathlib.Path(os.environ.get("CROSSPOINT_HOME", pathlib.Path(__file__).parents[2] / ".crosspoint"))
-    return int((home / "run" / f"{name}.pid").read_text().split()[0])
+    return int((home() / "run" / f"{name}.pid").read_text().split()[0])
 
 
 def stands_still(pid):

@@ -32,6 +32,13 @@ def compose():
         for key, value in service.get("environment", {}).items():
             check(name in ("postgres", "haproxy", "prometheus", "grafana") or known.fullmatch(key), f"compose: {name} is given {key}, which nobody reads")
             check(not re.search(r"[0-9a-f]{32}", str(value)), f"compose: {name} has a secret in {key}")
+    secrets(services)
+    for name in (*SERVICES, "gateway"):
+        given = services[name]["environment"]
+        check(given.get("HTTP_ANONYMOUS") == "false", f"compose: {name} may take others for clients on its machine")
+        check(not given.get("HTTP_TRUSTED_PROXIES"), f"compose: {name} believes X-Forwarded-For of others than a proxy that is named")
+        check(given.get("HTTP_PROXY_KEY_FILE") == services["haproxy"]["environment"].get("EDGE_PROXY_KEY_FILE"),
+              f"compose: {name} and HAProxy have different keys")
     for name in SERVICES:
         check(services[name]["command"] in (name, [name]), f"compose: {name} runs {services[name]['command']}")
         check(services["gateway"]["environment"].get(f"BUS_{name.upper().replace('-', '_')}_HOST") == name,
@@ -48,6 +55,28 @@ def compose():
     check(list(grafana["networks"]) == ["observe"], "compose: Grafana reaches the services' network")
     for key in ("GF_AUTH_DISABLE_LOGIN_FORM", "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"):
         check(grafana["environment"].get(key) == "true", f"compose: Grafana has a first password that everybody knows ({key})")
+
+
+def secrets(services):
+    """Each container has its own secrets only: those of its role on the bus, of its role in Postgres, and of its own."""
+    made = set(map(str, services["secrets"]["volumes"]))
+    for name in (*SERVICES, "gateway", "postgres", "haproxy"):
+        mounted = {volume for volume in map(str, services[name].get("volumes", [])) if volume.startswith("secrets-")}
+        role = name if name in ("auth", "gateway") else "suite"
+        wanted = {f"secrets-{name}:/secrets/{name}:ro", f"secrets-bus-{role}:/secrets/bus:ro", "secrets-bus-peers:/secrets/bus-peers:ro"}
+        if name in ("postgres", "haproxy"):
+            wanted = {"secrets-database:/secrets/database:ro"} if name == "postgres" else set()
+        if name != "postgres":
+            wanted.add("secrets-edge:/secrets/edge:ro")
+        check(mounted == wanted, f"compose: {name} has {sorted(mounted ^ wanted)} too much or too little")
+        for volume in mounted:
+            source = volume.split(":")[0]
+            check(f"{source}:/secrets/{source.removeprefix('secrets-')}:rw" in made or
+                  f"{source}:/secrets/{source.removeprefix('secrets-')}" in made, f"compose: nobody makes {source}")
+        if name in SERVICES:
+            url = services[name]["environment"]["DATABASE_URL"]
+            check(f"//crosspoint_{name.replace('-', '_')}@" in url and f"passfile=/secrets/{name}/pgpass" in url,
+                  f"compose: {name} signs in to Postgres at {url}")
 
 
 def images():

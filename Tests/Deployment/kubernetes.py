@@ -64,6 +64,11 @@ def workload(name, deployment, in_compose, settings, images):
     if name == "edge":
         check(set(ports.values()) == published, f"Kubernetes: the edge listens on {ports}")
         check(container["readinessProbe"]["tcpSocket"]["port"] in ports, "Kubernetes: the edge is probed on no port of its own")
+        key = next((each["valueFrom"]["secretKeyRef"] for each in container["env"] if each["name"] == "EDGE_PROXY_KEY"), {})
+        check(settings.get("HTTP_PROXY_KEY_FILE") == f"/secrets/edge/{key.get('key')}" and key.get("name") == "crosspoint-edge",
+              "Kubernetes: the edge and the services have different keys")
+        check(settings.get("HTTP_ANONYMOUS") == "false", "Kubernetes: services may take others for clients on their machine")
+        check("HTTP_TRUSTED_PROXIES" not in settings, "Kubernetes: services believe X-Forwarded-For of others than a proxy that is named")
         return
     check(container["command"] == [name], f"Kubernetes: {name} runs {container['command']}")
     check(published == {ports["http"]}, f"Kubernetes: {name} serves HTTP on {ports['http']}, in compose on {published}")
@@ -75,6 +80,7 @@ def workload(name, deployment, in_compose, settings, images):
     for variable in given:
         check(known.fullmatch(variable), f"Kubernetes: {name} is given {variable}, which nobody reads")
     files_are_there(name, spec, container, given)
+    own_secrets(name, spec, container)
     if name == "gateway":
         check(spec["terminationGracePeriodSeconds"] > DRAIN_SECONDS, "Kubernetes: the gateway is killed while it drains")
         return
@@ -100,6 +106,17 @@ def files_are_there(name, spec, container, given):
         if "valueFrom" in each:
             secret = each["valueFrom"]["secretKeyRef"]["name"]
             check(f"\nmake {secret} " in made, f"Kubernetes: nobody makes {secret}")
+
+
+def own_secrets(name, spec, container):
+    """A pod has the secret half of its own role's key of the bus, and the URL of its own role in Postgres."""
+    role = name if name in ("auth", "gateway") else "suite"
+    keys = {volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume}
+    keys = {key for key in keys if key.startswith("crosspoint-bus-")}
+    check(keys == {f"crosspoint-bus-{role}", "crosspoint-bus-peers"}, f"Kubernetes: {name} has {sorted(keys)}")
+    urls = [each["valueFrom"]["secretKeyRef"] for each in container["env"] if each["name"] == "DATABASE_URL"]
+    wanted = [] if name == "gateway" else [{"name": "crosspoint-databases", "key": name}]
+    check(urls == wanted, f"Kubernetes: {name} signs in to Postgres with {urls}")
 
 
 def leads_somewhere(name, service, deployments):

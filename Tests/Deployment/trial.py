@@ -21,6 +21,8 @@ import crowd as crowds
 import edge_api
 
 CLIENTS, RATE = 1000, 2
+SECRETS = ("auth bus-auth bus-gateway bus-peers bus-suite camera-events database edge gateway obs-bridge performance-monitor "
+           "radio-playout stream-metrics")
 failures = []
 
 
@@ -272,7 +274,7 @@ async def backup(compose, edge, folder):
     call = " ".join(compose.command)
     before = await data(edge)
     await shell(f"{call} exec -T postgres pg_dump --host=/tmp --username=postgres --format=custom crosspoint >{folder}/dump")
-    await shell(f"{call} run --rm --no-deps -T secrets tar --create --directory=/secrets auth bus database gateway obs-bridge "
+    await shell(f"{call} run --rm --no-deps -T secrets tar --create --directory=/secrets {SECRETS} "
                 f">{folder}/secrets.tar")
     await compose("down", "--volumes")
     await shell(f"{call} run --rm --no-deps -T secrets tar --extract --directory=/secrets <{folder}/secrets.tar")
@@ -290,13 +292,26 @@ async def backup(compose, edge, folder):
 
 
 async def secret(compose, edge):
-    """Another key of the bus, as docs/operations.md has it."""
-    step("Another key of the bus")
-    before = await compose("exec", "-T", "auth", "cat", "/secrets/bus/bus.key")
-    await compose("run", "--rm", "--no-deps", "secrets", "rm", "-f", "/secrets/bus/bus.key")
+    """Other keys of the bus, as docs/operations.md has it."""
+    step("Other keys of the bus")
+    before = await compose("exec", "-T", "auth", "cat", "/secrets/bus/bus.key", "/secrets/bus-peers/peers")
+    await compose("run", "--rm", "--no-deps", "secrets", "rm", "-f", "/secrets/bus-suite/bus.key", "/secrets/bus-auth/bus.key",
+                  "/secrets/bus-gateway/bus.key")
     await up(compose, "--force-recreate", limit=30)
-    check(before != await compose("exec", "-T", "auth", "cat", "/secrets/bus/bus.key"), "there is another key")
-    await dialects(edge, "Five dialects with it", name="Rotated")
+    after = await compose("exec", "-T", "auth", "cat", "/secrets/bus/bus.key", "/secrets/bus-peers/peers")
+    check(not set(before.split()) & set(after.split()) - {"suite", "auth", "gateway"}, "there are other keys")
+    await dialects(edge, "Five dialects with them", name="Rotated")
+
+
+async def roles(compose):
+    """A service's role in Postgres sees no schema but its own."""
+    step("Roles in Postgres")
+    for own, other in (("auth", "stream_metrics"), ("stream_metrics", "auth")):
+        answer = await compose(
+            "exec", "-T", "postgres", "psql", "--host=/tmp", "--username=postgres", "--dbname=crosspoint", "--tuples-only", "--no-align",
+            "--command", f"SELECT has_schema_privilege('crosspoint_{own}', '{own}', 'USAGE'), "
+            f"has_schema_privilege('crosspoint_{own}', '{other}', 'USAGE')")
+        check(answer.strip() == "t|f", f"crosspoint_{own} uses {own} and not {other}: {answer.strip()}")
 
 
 async def shell(line):
@@ -320,6 +335,7 @@ async def tls(compose, edge, folder):
                                         f"Authorization: Bearer {edge.token}", "https://localhost:3000/api/sources")
         await asyncio.sleep(0.5)
     check(answer.startswith("HTTP/1.1 200"), "https://localhost:3000 answers with the certificate")
+    check("strict-transport-security: max-age=" in answer.lower(), "and tells browsers to stay with TLS")
 
 
 async def trial(given):
@@ -338,6 +354,7 @@ async def trial(given):
         given.quick or await replicas(compose, edge)
         await down_and_up(compose, edge)
         await backup(compose, edge, given.folder)
+        await roles(compose)
         await secret(compose, edge)
         await tls(compose, edge, given.folder)
     finally:

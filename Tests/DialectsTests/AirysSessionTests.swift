@@ -240,6 +240,24 @@ import Testing
                 == "FORBIDDEN")
     }
 
+    @Test func `a token for one camera is told of that one and controls no other`() {
+        var user = Self.user
+        user.limits = RoomLimits(cameras: ["mine"])
+        _ = self.session.opened()
+        _ = self.session.receive(#"{"type":"auth","token":"t"}"#)
+        _ = self.session.verified(.success(user))
+        let frames = self.session.answered(
+            ActiveCameras.Answer(statuses: [["camera_id": "mine"], ["camera_id": "other"]])
+        ).frames
+        #expect(frames.map { $0["data"]?["camera_id"] } == ["mine"])
+        for (camera, isCalled) in [("other", false), ("mine", true)] {
+            let actions = self.session.receive([
+                "type": "stream_control", "action": "stop", "camera_id": .string(camera),
+            ])
+            #expect((self.code(actions) == "FORBIDDEN") != isCalled)
+        }
+    }
+
     @Test(arguments: [
         (CommandFailure.Code.notFound, "CAMERA_NOT_FOUND"), (.forbidden, "FORBIDDEN"), (.invalid, "INVALID_SETTINGS"),
         (.conflict, "CONTROL_FAILED"), (.unavailable, "CONTROL_FAILED"), (.deadlineExceeded, "CONTROL_FAILED"),

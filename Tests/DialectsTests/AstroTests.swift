@@ -8,7 +8,7 @@ import Testing
 
     @Test func `every connection opens; credentials come later`() {
         #expect(
-            self.dialect.admit(UpgradeRequest(path: "/", remoteAddress: "203.0.113.7", isLoopback: false)) == .open(nil)
+            self.dialect.admit(UpgradeRequest(path: "/", remoteAddress: "203.0.113.7", isLocal: false)) == .open(nil)
         )
     }
 
@@ -233,11 +233,27 @@ import Testing
             ("channel.tips", "YOUR_CHANNEL_ID", "YOUR_CHANNEL_ID"),
             ("performance.update", "other", nil),
             ("performance.update", nil, "YOUR_CHANNEL_ID"),
-            ("radio.now_playing", "s1", "s1"), ("radio.now_playing", "s9", nil), ("camera.metrics", "cam_1", "cam_1"),
+            ("radio.now_playing", "s1", "s1"), ("camera.metrics", "cam_1", "cam_1"),
             ("stream.started", nil, "YOUR_CHANNEL_ID"),
         ] as [(String, String?, String?)])
     func `a room is resolved to its id or denied`(topic: String, room: String?, canonical: String?) {
-        let principal = Principal.user(tenant: "YOUR_CHANNEL_ID", stations: ["s1"])
+        self.resolve(topic, room, to: canonical, as: .user(tenant: "YOUR_CHANNEL_ID"))
+    }
+
+    @Test(
+        arguments: [
+            ("radio.now_playing", "s1", "s1"), ("radio.now_playing", nil, "YOUR_CHANNEL_ID"),
+            ("radio.now_playing", "s9", nil), ("channel.announcements", nil, "YOUR_CHANNEL_ID"),
+            ("channel.tips", nil, nil), ("channel.giveaways", nil, nil), ("performance.update", nil, nil),
+            ("camera.metrics", "cam_1", nil), ("camera.metrics", nil, nil), ("stream.started", nil, nil),
+        ] as [(String, String?, String?)])
+    func `who is limited to a station has that room, and the public topics`(
+        topic: String, room: String?, canonical: String?
+    ) {
+        self.resolve(topic, room, to: canonical, as: .user(tenant: "YOUR_CHANNEL_ID", stations: ["s1"]))
+    }
+
+    private func resolve(_ topic: String, _ room: String?, to canonical: String?, as principal: Principal) {
         let frame = self.subscribe(topic, room: room, as: principal).frames.first
         #expect(frame?["data"]?["room"]?.string == canonical)
         #expect(frame?["error"]?.string == (canonical == nil ? "err_unauthorized" : nil))

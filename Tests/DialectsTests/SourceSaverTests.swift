@@ -8,7 +8,7 @@ import Testing
 
     @Test func `a local client without a token is anonymous, one from elsewhere is refused`() {
         #expect(self.dialect.admit(UpgradeRequest(path: "/")) == .open(.anonymous))
-        let remote = UpgradeRequest(path: "/", remoteAddress: "203.0.113.7", isLoopback: false)
+        let remote = UpgradeRequest(path: "/", remoteAddress: "203.0.113.7", isLocal: false)
         guard case .refuse(let refusal) = self.dialect.admit(remote) else { return #expect(Bool(false)) }
         #expect(refusal.status == 401)
         #expect(refusal.body == #"{"error":"Unauthorized"}"#)
@@ -16,7 +16,7 @@ import Testing
 
     @Test(arguments: [
         UpgradeRequest(path: "/", query: [("token", "t1")]),
-        UpgradeRequest(path: "/", headers: ["authorization": "Bearer t1"], isLoopback: false),
+        UpgradeRequest(path: "/", headers: ["authorization": "Bearer t1"], isLocal: false),
         UpgradeRequest(path: "/", headers: ["authorization": "bearer  t1 "]),
     ])
     func `a token is verified wherever it stands`(request: UpgradeRequest) {

@@ -172,6 +172,21 @@ import Testing
         #expect(actions.frames.first?["payload"]?["code"] == "FORBIDDEN")
     }
 
+    @Test func `a key for one stream is forbidden every other`() throws {
+        var key = Self.user
+        key.limits = RoomLimits(streams: ["stream_abc123"])
+        self.connect(key)
+        let frame = try fixtureJSON(.wave, "subscribe")
+        #expect(self.session.receive(frame).contains(.call(CommandCall(FindStream(stream: "stream_abc123")))))
+        _ = self.session.answered(Self.found("org"))
+        for type in ["subscribe", "chat.message", "reaction.sent"] {
+            let actions = self.session.receive([
+                "type": .string(type), "stream_id": "another", "message": "Hello", "reaction": "🔥",
+            ])
+            #expect(actions.frames.first?["payload"]?["code"] == "FORBIDDEN", "\(type)")
+        }
+    }
+
     @Test func `a key without the scope is forbidden`() throws {
         self.connect(.user(tenant: "org", scopes: [.analyticsRead]))
         for name in ["subscribe", "chat-message", "reaction-sent"] {

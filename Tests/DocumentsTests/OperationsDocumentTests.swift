@@ -78,7 +78,7 @@ import Testing
         let dialect = try #require(DialectRegistry.all.first { $0.profile.name == name })
         let row = try #require(
             Table.rows(of: Self.document, under: "Refusals").first { Table.code($0[0]) == name.rawValue })
-        let stranger = UpgradeRequest(path: dialect.profile.paths[0], remoteAddress: "192.0.2.1", isLoopback: false)
+        let stranger = UpgradeRequest(path: dialect.profile.paths[0], remoteAddress: "192.0.2.1", isLocal: false)
         var bare: Int?
         if case .refuse(let refusal) = dialect.admit(stranger) { bare = refusal.status }
         let profile = dialect.profile

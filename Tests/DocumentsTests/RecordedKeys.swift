@@ -28,7 +28,8 @@ struct RecordedKeys {
 
     /// Keys that need a value, or their configuration would not be made.
     static let required: Set<String> = [
-        "auth.secrets.key.file", "auth.owner.key.file", "database.url", "obs-bridge.secrets.key.file",
+        "auth.secrets.key.file", "auth.owner.key.file", "bus.key.file", "bus.peers.file", "database.url",
+        "obs-bridge.secrets.key.file",
     ]
 
     init() throws {
@@ -39,11 +40,17 @@ struct RecordedKeys {
         let (secrets, owner) = (folder.appending(path: "secrets"), folder.appending(path: "owner"))
         try Data(digits.utf8).write(to: secrets)
         try Data("xp_\(digits)".utf8).write(to: owner)
+        let bus = folder.appending(path: "bus-peers")
+        let own = BusKey(secret: [UInt8](repeating: 0, count: 32)).publicKey
+        let others = [1, 2].map { BusKey(secret: [UInt8](repeating: $0, count: 32)).publicKey }
+        try Data(BusPeers(suite: others[0], auth: others[1], gateway: own).text.utf8).write(to: bus)
 
         let recorder = Recorder()
         let provider = InMemoryProvider(values: [
             "auth.secrets.key.file": .init(stringLiteral: secrets.path),
             "auth.owner.key.file": .init(stringLiteral: owner.path),
+            "bus.key.file": .init(stringLiteral: secrets.path),
+            "bus.peers.file": .init(stringLiteral: bus.path),
             "database.url": "postgresql:///unused",
             "obs-bridge.secrets.key.file": .init(stringLiteral: secrets.path),
         ])
@@ -52,8 +59,10 @@ struct RecordedKeys {
             _ = try HTTPConfig(config, service: service.rawValue, offset: service.portOffset)
         }
         _ = try BusConfig(
-            config, portsBase: config.portsBase(), key: config.secretKey(forKey: "bus.key.file"))
+            config, for: .gateway, portsBase: config.portsBase(), secret: config.secretKey(forKey: "bus.key.file"),
+            peers: config.textFile(forKey: "bus.peers.file"))
         _ = try TrustedProxies(config)
+        _ = try AnonymousAccess(config)
         _ = AccessConfig(config)
         _ = try DatabaseConfiguration(config, schema: "unused")
         _ = try EventLogConfig(config)

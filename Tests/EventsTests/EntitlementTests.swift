@@ -46,7 +46,7 @@ import Testing
             ("radio.now_playing", "s1", "radio:read", nil, true),
             ("radio.now_playing", "s1", "cameras:read", nil, false),
             ("radio.now_playing", "s1", "*", ["s1"], true), ("radio.now_playing", "s2", "*", ["s1"], false),
-            ("radio.now_playing", "", "*", [], false), ("camera.metrics", "s2", "*", ["s1"], true),
+            ("radio.now_playing", "", "*", [], false), ("camera.metrics", "s2", "*", ["s1"], false),
             ("channel.chatstats", "c", "", nil, true), ("auth.revoked", "", "*", nil, false),
         ] as [(EventType, String, String, Set<String>?, Bool)])
     func `scopes and stations decide what it sees`(

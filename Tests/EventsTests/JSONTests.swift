@@ -86,4 +86,48 @@ import Testing
     @Test func `keys are written in order and slashes as they are`() {
         #expect(String(decoding: JSON.encode(["b": "a/b", "a": "1"]), as: UTF8.self) == #"{"a":"1","b":"a/b"}"#)
     }
+
+    @Test(
+        arguments: [
+            ("9007199254740992", 1 << 53), ("-9007199254740992", -(1 << 53)), ("9007199254740993", nil),
+            ("9223372036854775807", nil), ("-9223372036854775808", nil), ("1e308", nil), ("-1e308", nil), ("1.5", nil),
+            ("3.0", 3), ("\"3\"", nil), ("null", nil),
+        ] as [(String, Int64?)])
+    func `integers from outside are within 2^53`(text: String, integer: Int64?) {
+        #expect(JSON(parsing: Array(text.utf8))?.integer == integer)
+    }
+
+    @Test func `numbers from outside are within 2^53, and others pass through as they are`() throws {
+        for text in ["9223372036854775807", "-9223372036854775808", "1e308", "-1e308", "9007199254740994.0"] {
+            let value = try #require(JSON(parsing: Array(text.utf8)))
+            #expect(value.double == nil && value.isNumber)
+            #expect(JSON(parsing: value.bytes) == value)
+        }
+        #expect(JSON.number(0x1p53).double == 0x1p53)
+        #expect(JSON.number(.nan).double == nil && JSON.number(.infinity).double == nil)
+    }
+
+    private struct Numbers: Encodable {
+        var name = "a/b"
+        var one: Double
+        var list: [Double]
+        var nested: [String: JSON]
+    }
+
+    @Test func `what is not finite is written as null, and everything else as it is`() {
+        let numbers = Numbers(
+            one: .nan, list: [1, .infinity, -.infinity], nested: ["x": .number(.infinity), "y": "nan"])
+        let text = #"{"list":[1,null,null],"name":"a/b","nested":{"x":null,"y":"nan"},"one":null}"#
+        #expect(String(decoding: JSON.encode(numbers), as: UTF8.self) == text)
+        #expect(JSON.encode(Double.nan) == Array("null".utf8))
+    }
+
+    @Test func `a value that does not encode is written as null`() {
+        struct Refuses: Encodable {
+            func encode(to encoder: any Encoder) throws {
+                throw EncodingError.invalidValue(0, .init(codingPath: [], debugDescription: "never"))
+            }
+        }
+        #expect(JSON.encode(Refuses()) == Array("null".utf8))
+    }
 }

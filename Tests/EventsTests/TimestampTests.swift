@@ -53,4 +53,32 @@ import Testing
         #expect(Duration.microseconds(2500).milliseconds == 2)
         #expect(timestamp < timestamp + .seconds(1))
     }
+
+    @Test(
+        arguments: [.min, .min + 1, -1, 0, 1, .max - 1, .max, -62_135_596_800_001, 253_402_300_800_000] as [Int64])
+    func `every moment can be written, and computed with`(milliseconds: Int64) {
+        let moment = Timestamp(milliseconds: milliseconds)
+        #expect(moment.iso8601.hasSuffix("Z") && moment.rfc3339.hasSuffix("Z"))
+        for other in [.min, -1, 0, 1, .max] as [Int64] {
+            let other = Timestamp(milliseconds: other)
+            #expect((moment - other < .zero) == (moment < other))
+        }
+        for duration in [.zero, .seconds(Int64.max), .seconds(Int64.min), .milliseconds(Int64.max)] as [Duration] {
+            #expect(duration < .zero || moment + duration >= moment)
+            #expect(duration < .zero || moment - duration <= moment)
+        }
+        #expect(Timestamp(moment.date).milliseconds.signum() == milliseconds.signum())
+        _ = moment.seconds
+    }
+
+    @Test func `moments from outside are in the years 1 to 9999`() {
+        #expect(Timestamp(untrusted: -62_135_596_800_000)?.iso8601 == "0001-01-01T00:00:00.000Z")
+        #expect(Timestamp(untrusted: 253_402_300_799_999)?.iso8601 == "9999-12-31T23:59:59.999Z")
+        for milliseconds in [.min, -62_135_596_800_001, 253_402_300_800_000, .max] as [Int64] {
+            #expect(Timestamp(untrusted: milliseconds) == nil)
+        }
+        for text in ["0000-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00", "10000-01-01T00:00:00Z"] {
+            #expect(Timestamp(iso8601: text) == nil)
+        }
+    }
 }

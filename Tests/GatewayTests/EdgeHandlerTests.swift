@@ -9,6 +9,7 @@ import Threads
 import WebSockets
 
 @testable import Gateway
+@testable import Requests
 
 /// What a loop does with credentials, told message by message, with real connections and nobody else.
 @Suite struct EdgeHandlerTests {

@@ -4,10 +4,9 @@ import Testing
 @testable import Gateway
 
 @Suite struct GrantTests {
-    private func principal(_ scopes: Scopes, stations: Set<String>? = nil) -> Principal {
+    private func principal(_ scopes: Scopes, _ limits: RoomLimits? = nil) -> Principal {
         Principal(
-            subject: "s", name: "n", tenant: "t", scopes: scopes, stations: stations, credential: .jwt,
-            credentialID: "c")
+            subject: "s", name: "n", tenant: "t", scopes: scopes, limits: limits, credential: .jwt, credentialID: "c")
     }
 
     @Test(
@@ -16,8 +15,12 @@ import Testing
             ["obs:read:one"], ["obs:*:two", "radio:read"], ["obs:scene:one"],
         ] as [Scopes])
     func `a grant says what the principal may see of every kind of event`(scopes: Scopes) {
-        for stations: Set<String>? in [nil, [], ["one"]] {
-            let principal = self.principal(scopes, stations: stations)
+        for limits in [
+            nil, RoomLimits(stations: []), RoomLimits(stations: ["one"]), RoomLimits(streams: ["one"]),
+            RoomLimits(cameras: ["one"]), RoomLimits(obsConnections: ["one"]),
+            RoomLimits(stations: ["two"], streams: [], cameras: ["one"], obsConnections: ["two"]),
+        ] {
+            let principal = self.principal(scopes, limits)
             let grant = Grant(principal)
             for entry in Catalogue.entries {
                 for room in ["one", "two", ""] {
@@ -28,13 +31,13 @@ import Testing
         }
     }
 
-    @Test func `stations narrow radio events only`() throws {
-        let grant = Grant(self.principal(["*"], stations: ["one"]))
+    @Test func `a limit to stations leaves their events and nothing of other rooms`() throws {
+        let grant = Grant(self.principal(["*"], RoomLimits(stations: ["one"])))
         let radio = try #require(Catalogue.byType["radio.now_playing"])
         let stream = try #require(Catalogue.byType["stream.started"])
         #expect(grant.allows(radio, room: "one"))
         #expect(!grant.allows(radio, room: "two"))
-        #expect(grant.allows(stream, room: "two"))
+        #expect(!grant.allows(stream, room: "two") && !grant.allows(stream, room: "one") && !grant.mayAllow(stream))
     }
 
     @Test func `a scope for one OBS shows that OBS's events only`() throws {

@@ -242,9 +242,18 @@ struct AccountsTests {
                     "POST", .auth, "/v1/auth/keys", ["name": "k", "scopes": scopes], token: token)
                 return try #require(answer["key"]?.string)
             }
+            func makeLimitedKey(_ token: String, _ scope: JSON) async throws -> String {
+                let answer = try await suite.request(
+                    "POST", .auth, "/v1/auth/keys", ["name": "k", "scopes": [scope], "obs_connections": ["studio"]],
+                    token: token)
+                return try #require(answer["key"]?.string, "\(answer.body)")
+            }
             // More takes nothing away; less does, and the keys that could do more go too.
             var (access, refresh) = try await Self.signIn(suite, "a@x")
             let (strong, weak) = (try await makeKey(access, ["*"]), try await makeKey(access, ["streams:read"]))
+            let (strongLimited, weakLimited) = (
+                try await makeLimitedKey(access, "*"), try await makeLimitedKey(access, "obs:read")
+            )
             #expect(try await opens(access))
             let path = "/v1/auth/users/\(id)"
             let roles: (String) -> JSON = { ["roles": [Self.role("default", $0)]] }
@@ -252,6 +261,9 @@ struct AccountsTests {
             #expect(try await opens(access))
             #expect(try await Self.status(suite, "PUT", "\(path)/roles", roles("manager"), owner) == 200)
             try await ends([access, strong], "roles")
+            for (key, status) in [(strongLimited, 401), (weakLimited, 200)] {
+                #expect(try await Self.status(suite, "GET", "/v1/auth/me", nil, key) == status)
+            }
             #expect(try await LoginTests.refresh(suite, refresh).status == 401)
             #expect(try await opens(weak))
 

@@ -27,7 +27,7 @@ struct CredentialLineageTests {
                 let answer = try await suite.request("POST", .auth, "/v1/auth/keys", body, token: owner)
                 return (try #require(answer["id"]?.string), try #require(answer["key"]?.string))
             }
-            let asker = try await suite.token(scope: "keys:write radio:read")
+            let asker = try await make(["name": "asker", "scopes": ["keys:write", "radio:read"]]).key
             let rows: [(JSON, Int)] = [
                 (["name": "all", "scopes": ["*"]], 403),
                 (["name": "more", "scopes": ["radio:read", "radio:write"]], 403),
@@ -43,6 +43,11 @@ struct CredentialLineageTests {
                 let shown = try await suite.request("GET", .auth, "/v1/auth/keys/\(key.id)", token: owner)
                 #expect((shown["replaced_by"] != nil) == (status == 201))
             }
+            // A key without an end, by a token that has one.
+            let lasting = try await make(["name": "lasting", "scopes": ["radio:read"]])
+            let token = try await suite.token(scope: "keys:write radio:read")
+            let refused = try await suite.request("POST", .auth, "/v1/auth/keys/\(lasting.id)/rotate", token: token)
+            #expect(refused.status == 403 && refused["error"]?["details"]?["field"] == "expires_at")
         }
     }
 
@@ -68,6 +73,36 @@ struct CredentialLineageTests {
             let path = "/v1/oauth2/clients/\(try #require(client["client_id"]?.string))"
             #expect(try await suite.request("DELETE", .auth, path, token: owner).status == 204)
             for (index, key) in keys.enumerated() { #expect(try await !Self.isGood(suite, key), "\(index)") }
+        }
+    }
+
+    @Test func `a token that a key made ends with the key, and so do its connections`() async throws {
+        try await Suite.with([.auth], gateways: 1) { suite in
+            let owner = try suite.ownerKey
+            let made = try await suite.request(
+                "POST", .auth, "/v1/auth/keys", ["name": "k", "scopes": ["auth:admin", "radio:read"]], token: owner)
+            let (id, key) = (try #require(made["id"]?.string), try #require(made["key"]?.string))
+            func token(_ type: String, by asker: String) async throws -> String {
+                let answer = try await suite.request(
+                    "POST", .auth, "/v1/tokens", ["type": .string(type), "scope": "auth:admin radio:read"], token: asker
+                )
+                return try #require(answer["token"]?.string, "\(answer.body)")
+            }
+            let jwt = try await token("jwt", by: key)
+            let tokens = [jwt, try await token("oauth2", by: key), try await token("jwt", by: jwt)]
+            let other = try await token("jwt", by: owner)
+            let path = "/api/v1/events?token="
+            var connections: [WebSocketClient] = []
+            for token in tokens { connections.append(try await suite.connect(3, path + token)) }
+            #expect(try await suite.request("DELETE", .auth, "/v1/auth/keys/\(id)", token: owner).status == 204)
+            for connection in connections { #expect(try await connection.closeCode(within: .seconds(10)) == 1008) }
+            for token in tokens {
+                #expect(try await suite.request("GET", .auth, "/v1/auth/me", token: token).status == 401)
+            }
+            #expect(try await suite.request("GET", .auth, "/v1/auth/me", token: other).status == 200)
+            // A key that has an end is known as revoked for as long as its tokens can be valid.
+            let revoked = try await suite.call(FetchRevocations(after: 0)).revocations.first { $0.id == id }
+            #expect(revoked?.until.map { $0 > .now + .seconds(29 * 86_400) } == true)
         }
     }
 

@@ -10,14 +10,17 @@ actor Flood {
     private static let epoch = UInt64(7)
     private static let text = String(repeating: "x", count: 8000)
 
-    private init(endpoint: String) throws { self.publisher = try Publisher(endpoint: endpoint) }
+    private init(endpoint: String, keys: BusKeys) throws {
+        self.publisher = try Publisher(endpoint: endpoint, keys: keys)
+    }
 
     /// Runs the body with one that the suite's gateways hear.
     static func with(_ suite: Suite, _ body: @Sendable (Flood) async throws -> Void) async throws {
         let port = suite.port(.obsBridge) + 1
-        let flood = try Flood(endpoint: "tcp://127.0.0.1:\(port)")
-        let commands = CommandServer(endpoint: "tcp://127.0.0.1:\(port + 1)", logger: quiet)
-        commands.answer(ReplayRequest.name) { bytes in
+        let keys = try suite.bus.keys(.suite)
+        let flood = try Flood(endpoint: "tcp://127.0.0.1:\(port)", keys: keys)
+        let commands = CommandServer(endpoint: "tcp://127.0.0.1:\(port + 1)", keys: keys, logger: quiet)
+        commands.answer(ReplayRequest.name, from: .all) { bytes in
             await flood.page(try JSON.decode(ReplayRequest.self, from: bytes)).bytes
         }
         try await TestSupport.with(commands) {

@@ -74,6 +74,14 @@ struct MediaHookTests {
             #expect(try await stage.post(Array(repeating: 0x20, count: 20_000)) == 413)
             #expect(try await stage.tell("on_publish", "live", client: "c") == 404)
             #expect(try await stage.tell("on_publish", "stream_01m7z44725ek86gj77ygxb558a", client: "c") == 404)
+            // Another tenant's stream is no other than none at all, and a key for nothing learns of neither.
+            let missing = "stream_01m7z44725ek86gj77ygxb558a"
+            let strangers = try await StreamsClient(stage.suite).token
+            let useless = try await stage.suite.token(tenant: stage.streams.tenant, scope: "streams:read")
+            for name in [stream, missing] {
+                #expect(try await stage.tell("on_publish", name, client: "c", key: strangers) == 404)
+                #expect(try await stage.tell("on_publish", name, client: "c", key: useless) == 403)
+            }
             let tooLong = String(repeating: "c", count: 300)
             #expect(try await stage.tell("on_publish", stream, client: tooLong) == 400)
             // What is none of ours is nobody's business, and keeps nobody from playing it.

@@ -120,7 +120,7 @@ struct MediaStormTests {
         #expect(try await Self.ids(url, "SELECT id FROM streams").count == stories.count)
         #expect(
             try await Self.ids(url, "SELECT id FROM viewers WHERE left_at IS NULL").count == watched.count)
-        let report = try await suite.request("GET", .streamMetrics, "/v1/media/servers", token: client.token)
+        let report = try await suite.request("GET", .streamMetrics, "/v1/media/servers", token: try suite.ownerKey)
         let server = try #require(report["data"]?.array?.first)
         let (adopted, ended) = (server["adopted"]?.double ?? 0, server["ended"]?.double ?? 0)
         print(

@@ -28,7 +28,7 @@ struct MediaTests {
         func untilPublished() async throws {
             try await Suite.eventually("nginx has let the encoder in", within: .seconds(60)) {
                 let list = try await self.suite.request(
-                    "GET", .streamMetrics, "/v1/media/servers", token: self.streams.token)
+                    "GET", .streamMetrics, "/v1/media/servers", token: try self.suite.ownerKey)
                 return list["data"]?.array?.first?["state"] == "known"
                     && list["data"]?.array?.first?["publishers"] == 1
             }
@@ -200,7 +200,7 @@ struct MediaTests {
             #expect(abs(startedAt.milliseconds - began.milliseconds) < 4000)
             try await Suite.eventually("it is counted") {
                 let servers = try await stage.suite.request(
-                    "GET", .streamMetrics, "/v1/media/servers", token: stage.streams.token)
+                    "GET", .streamMetrics, "/v1/media/servers", token: try stage.suite.ownerKey)
                 return servers["data"]?.array?.first?["adopted"] == 1
             }
         }

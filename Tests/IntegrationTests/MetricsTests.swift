@@ -38,35 +38,4 @@ struct MetricsTests {
             #expect((0..<30).contains(age))
         }
     }
-
-    @Test func `a suite with a bus key works, and a gateway without it hears nothing`() async throws {
-        let file = FileManager.default.temporaryDirectory.appending(path: "bus-\(UUID().uuidString).key")
-        try String(repeating: "0123456789abcdef", count: 4).write(to: file, atomically: true, encoding: .utf8)
-        // `try?`: it lies in the folder for temporary files.
-        defer { try? FileManager.default.removeItem(at: file) }
-        try await Suite.with([.auth, .streamMetrics], environment: ["BUS_KEY_FILE": file.path]) { suite in
-            let streams = try await StreamsClient(suite)
-            let stream = try await streams.create()
-            let client = try await suite.connect(2, "/v1/streams?api_key=\(streams.token)")
-            try await client.send(["type": "subscribe", "stream_id": .string(stream)])
-            #expect(try await client.next()["type"] == "subscribed")
-            try await streams.succeed("POST", "/\(stream)/start")
-            #expect(try await client.next()["type"] == "stream.started")
-
-            let other = FileManager.default.temporaryDirectory.appending(path: "bus-\(UUID().uuidString).key")
-            try String(repeating: "fedcba9876543210", count: 4).write(to: other, atomically: true, encoding: .utf8)
-            // `try?`: as above.
-            defer { try? FileManager.default.removeItem(at: other) }
-            try suite.startGateway(1, environment: ["BUS_KEY_FILE": other.path])
-            try await Suite.eventually("it answers") {
-                // `try?`: it is not there yet.
-                (try? await Suite.metric("dependency_ready", port: suite.operatorsPort(gateway: 1))) != nil
-            }
-            // A publisher says every second how far its log goes.
-            try await Suite.holds("it hears nobody", for: .seconds(4)) {
-                try await Suite.metric(
-                    #"dependency_ready{name="bus.stream-metrics"}"#, port: suite.operatorsPort(gateway: 1)) == 0
-            }
-        }
-    }
 }

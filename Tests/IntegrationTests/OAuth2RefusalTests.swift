@@ -36,7 +36,8 @@ struct OAuth2RefusalTests {
             }
             let long = try await browser.get(client.request() + "&x=" + String(repeating: "a", count: 9000))
             #expect((400..<500).contains(long.status) && long.location.isEmpty)
-            // To the client.
+            // To the client, once somebody has signed in.
+            let owner = try await OAuth2Tests.browser(suite)
             for (changes, error) in [
                 (["response_type": nil], "invalid_request"), (["response_type": "token"], "unsupported_response_type"),
                 (["code_challenge": nil], "invalid_request"), (["code_challenge_method": "plain"], "invalid_request"),
@@ -44,12 +45,19 @@ struct OAuth2RefusalTests {
                 (["scope": "auth:admin"], "invalid_scope"), (["tenant": "a b"], "invalid_request"),
                 (["station": "'; DROP TABLE users --"], "invalid_request"),
             ] as [([String: String?], String)] {
-                let page = try await browser.get(client.request(changes))
+                let path = client.request(changes)
+                let login = try await browser.get(path)
+                #expect(login.status == 303 && login.location.hasPrefix("/oauth2/login?"), "\(changes)")
+                #expect(login.parameters["continue"] == path, "\(changes)")
+                let form = [("request", String(path.split(separator: "?")[1])), ("decision", "allow")]
+                let posted = try await browser.post("/oauth2/authorize", form)
+                #expect(posted.status == 303 && posted.location == login.location, "\(changes)")
+                let page = try await owner.get(path)
                 #expect(page.status == 303 && page.location.hasPrefix(good + "&error="), "\(changes)")
                 #expect(page.parameters["error"] == error && page.parameters["state"] == "s&t=1", "\(changes)")
                 #expect(page.parameters["iss"] == "http://127.0.0.1:\(suite.port(.auth))")
             }
-            let twice = try await browser.get(client.request() + "&scope=a&scope=a")
+            let twice = try await owner.get(client.request() + "&scope=a&scope=a")
             #expect(twice.parameters["error"] == "invalid_request")
         }
     }

@@ -9,7 +9,7 @@ struct OBSAccessTests {
 
     private static let reads: [Call] = [
         ("GET", "/status", nil), ("GET", "/scenes", nil), ("GET", "/current-scene", nil), ("GET", "/stats", nil),
-        ("GET", "/studio-mode", nil), ("GET", "/stream", nil), ("GET", "/record", nil), ("GET", "/screenshot", nil),
+        ("GET", "/studio-mode", nil), ("GET", "/stream", nil), ("GET", "/record", nil),
     ]
     private static let sceneCalls: [Call] = [
         ("POST", "/current-scene", ["sceneName": "Main"]), ("POST", "/studio-mode", ["enabled": true]),
@@ -19,6 +19,7 @@ struct OBSAccessTests {
         ("POST", "/stream/start", nil), ("POST", "/stream/stop", nil), ("POST", "/record/start", nil),
         ("POST", "/record/stop", nil),
     ]
+    private static let pictureCalls: [Call] = [("GET", "/screenshot", nil), ("GET", "/screenshot?source=Main", nil)]
     private static let connectCalls: [Call] = [
         ("POST", "/connect", ["host": "127.0.0.1", "port": 1]), ("POST", "/disconnect", nil),
         ("POST", "/reconnect", nil),
@@ -67,8 +68,10 @@ struct OBSAccessTests {
                 try await Self.expect(200, reader, Self.reads)
                 #expect(try await reader.send("GET", scene: "Main").status == 200)
                 try await Self.expect(
-                    403, reader, Self.sceneCalls + Self.streamCalls + Self.connectCalls + Self.sourceCalls)
+                    403, reader,
+                    Self.sceneCalls + Self.streamCalls + Self.connectCalls + Self.sourceCalls + Self.pictureCalls)
                 try await Self.expectPlacements(403, reader)
+                try await Self.expect(200, try await client("obs:screenshot", connection), Self.pictureCalls)
             }
             let reader = try await client("obs:read", nil)
             #expect(try await reader.send("GET", "/connections")["total"] == 2)

@@ -60,7 +60,7 @@ struct OBSEndurance {
             try await studio.obs.kill()
             try await OBSFixture.with { fresh in
                 try await fresh.kill()
-                try await api.succeed("PUT", "/connections/default", ["port": JSON(fresh.port)])
+                try await api.succeed("PUT", "/connections/default", .object(fresh.address))
                 let requests = try await api.metric("obs_bridge_requests_total")
                 let start = ContinuousClock.now
                 try await fresh.start()

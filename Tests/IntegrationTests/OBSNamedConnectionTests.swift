@@ -9,7 +9,7 @@ import Testing
 struct OBSNamedConnectionTests {
     private static let keys: Set = [
         "name", "id", "host", "port", "path", "tls", "hasPassword", "enabled", "wins", "inputKind", "fallbackKind",
-        "refreshPages", "streamId", "state", "connected", "problem", "obsVersion", "websocketVersion",
+        "refreshPages", "streamId", "state", "connected", "problem", "streamProblem", "obsVersion", "websocketVersion",
         "lastConnected", "currentScene", "createdAt", "updatedAt",
     ]
 
@@ -71,10 +71,10 @@ struct OBSNamedConnectionTests {
     @Test func `a change of address or password reconnects, and it is switched off and on`() async throws {
         try await OBSStudio.apart { suite, obs in
             let studio = try await OBSClient.create(suite, "studio-a", obs)
-            let dead = try await studio.send("PUT", "", ["port": 1])
+            let dead = try await studio.send("PUT", "", ["port": 1, "password": .string(obs.password)])
             #expect(dead.status == 200)
             try await studio.waitUntilConnected(false, within: .seconds(5))
-            try await studio.succeed("PUT", "", ["port": JSON(obs.port)])
+            try await studio.succeed("PUT", "", .object(obs.address))
             try await studio.waitUntilConnected()
 
             try await studio.succeed("PUT", "", ["password": nil])
@@ -98,7 +98,7 @@ struct OBSNamedConnectionTests {
             #expect(try await studio.send("POST", "/connect", [:]).outcome == details)
             #expect(try await studio.send("POST", "/reconnect").outcome == details)
             #expect(try await studio.succeed("GET", "/scenes")["currentScene"] == "Scene")
-            let switched = try await studio.send("POST", "/connect", ["port": 1])
+            let switched = try await studio.send("POST", "/connect", ["port": 1, "password": nil])
             #expect(switched.isError(500, prefix: "Failed to connect to OBS: "))
             #expect(try await studio.resource["port"] == 1)
         }

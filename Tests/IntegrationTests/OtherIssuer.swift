@@ -114,13 +114,15 @@ final class OtherIssuer: Sendable {
         return .object(entry.merging(changes) { $1 })
     }
 
-    func token(_ key: Key, kid: String, _ changes: [String: JSON] = [:]) throws -> String {
+    func token(
+        _ key: Key, kid: String, _ changes: [String: JSON] = [:], type: JSON = "at+jwt"
+    ) throws -> String {
         let now = Int64(Date().timeIntervalSince1970)
         let claims: [String: JSON] = [
             "iss": .string(self.url), "sub": "ada", "aud": "crosspoint-test", "iat": .integer(now),
             "exp": .integer(now + 300), "groups": ["crew"], "email": "ada@example.com",
         ]
-        let header: JSON = ["alg": .string(key.algorithm), "kid": .string(kid), "typ": "JWT"]
+        let header: JSON = ["alg": .string(key.algorithm), "kid": .string(kid), "typ": type]
         let parts = [header, .object(claims.merging(changes) { $1 })].map { Self.base64URL(Data($0.bytes)) }
         let signed = parts.joined(separator: ".")
         return "\(signed).\(Self.base64URL(try key.sign(Data(signed.utf8))))"

@@ -19,6 +19,8 @@ final class Suite: Sendable {
     private let trust: NIOSSLContext?
     private let home: URL
     private let executables: URL
+    /// For tests that speak on the bus themselves.
+    let bus: TestBus
     private let processes = NIOLockedValueBox<[String: Running]>([:])
 
     // Safe: `Process` is used by one test at a time, and only to signal and to wait.
@@ -54,6 +56,7 @@ final class Suite: Sendable {
         try Self.hex(64).write(to: self.home.appending(path: "obs.key"), atomically: true, encoding: .utf8)
         try "xp_\(Self.hex(64))".write(to: self.home.appending(path: "owner.key"), atomically: true, encoding: .utf8)
         try Self.hex(64).write(to: self.home.appending(path: "reconnect.key"), atomically: true, encoding: .utf8)
+        self.bus = try TestBus(in: self.home)
         let built = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         self.executables = ProcessInfo.processInfo.environment["CROSSPOINT_BIN_DIR"].map { URL(filePath: $0) } ?? built
         self.trust = try tls.map { try NIOSSLContext(configuration: $0.clientSettings()) }
@@ -68,11 +71,13 @@ final class Suite: Sendable {
                 "AUTH_SECRETS_KEY_FILE": self.home.appending(path: "secrets.key").path,
                 "OBS_BRIDGE_SECRETS_KEY_FILE": self.home.appending(path: "obs.key").path,
                 "AUTH_CACHE_DIR": self.home.appending(path: "cache").path,
+                "BUS_PEERS_FILE": self.bus.peersFile.path,
                 "GATEWAY_RECONNECT_KEY_FILE": self.home.appending(path: "reconnect.key").path,
                 // Astro clients that a test leaves behind are not waited for.
                 "GATEWAY_DRAIN_SECONDS": "2",
             ]
-        ) { $1 }.merging(tls?.environment ?? [:]) { $1 }.merging(environment) { $1 }
+        ) { $1 }.merging(tls?.environment.merging(["HTTP_ANONYMOUS": "true"]) { $1 } ?? [:]) { $1 }
+            .merging(environment) { $1 }
     }
 
     private static func hex(_ digits: Int) -> String {
@@ -92,7 +97,11 @@ final class Suite: Sendable {
 
     // MARK: processes
 
-    func start(_ service: ServiceName) throws { try self.launch(service.rawValue, name: service.rawValue, [:]) }
+    func start(_ service: ServiceName, environment: [String: String] = [:]) throws {
+        try self.launch(
+            service.rawValue, name: service.rawValue,
+            ["BUS_KEY_FILE": self.bus.keyFile(service.busRole).path].merging(environment) { $1 })
+    }
 
     /// Replica 0 has the suite's own ports; the others stand 100 above each other.
     func startGateway(_ number: Int = 0, environment: [String: String] = [:]) throws {
@@ -101,6 +110,7 @@ final class Suite: Sendable {
             [
                 "GATEWAY_EDGE_PORT": "\(self.edgePort(gateway: number))", "GATEWAY_INSTANCE": "gateway-\(number)",
                 "GATEWAY_HTTP_PORT": "\(self.operatorsPort(gateway: number))",
+                "BUS_KEY_FILE": self.bus.keyFile(.gateway).path,
             ].merging(environment) { $1 })
     }
 

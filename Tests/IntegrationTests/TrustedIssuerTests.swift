@@ -52,6 +52,8 @@ struct TrustedIssuerTests {
                     try issuer.token(rsa, kid: "a", ["nbf": .integer(now + 120)]),
                     try issuer.token(rsa, kid: "a", ["iss": "https://evil.example"]),
                     try issuer.token(rsa, kid: "a", ["groups": [], "email": nil]),
+                    // ID tokens.
+                    try issuer.token(rsa, kid: "a", type: "JWT"), try issuer.token(rsa, kid: "a", ["nonce": "n"]),
                     try issuer.token(stranger, kid: "a"), try issuer.token(OtherIssuer.Key.newP256(), kid: "a"),
                     // Our own issuer's name, with their key; and our key with their name.
                     try issuer.token(rsa, kid: "a", ["iss": .string("http://127.0.0.1:\(suite.port(.auth))")]),

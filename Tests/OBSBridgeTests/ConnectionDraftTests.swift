@@ -27,7 +27,7 @@ import Testing
 
     private static func applied(_ body: [String: JSON]) throws -> OBSConnection {
         var connection = Self.connection()
-        try ConnectionDraft(body).apply(to: &connection, seal: Self.seal, at: Self.later)
+        try ConnectionDraft(body).apply(to: &connection, seal: Self.seal, tier: .pro, at: Self.later)
         return connection
     }
 
@@ -50,13 +50,14 @@ import Testing
         expected.path = "/a?b=c"
         expected.fallbackKind = "image_source"
         expected.stream = "stream_2"
+        expected.streamTier = .pro
         expected.updatedAt = Self.later
         let draft = try ConnectionDraft([
             "host": "10.0.0.1", "port": 1, "path": "/a?b=c", "tls": false, "password": "", "enabled": true,
             "wins": "crosspoint", "inputKind": "browser_source", "fallbackKind": "image_source", "refreshPages": false,
             "streamId": "stream_2",
         ])
-        try draft.apply(to: &connection, seal: Self.seal, at: Self.later)
+        try draft.apply(to: &connection, seal: Self.seal, tier: .pro, at: Self.later)
         #expect(connection == expected)
     }
 
@@ -69,12 +70,44 @@ import Testing
         #expect((connection.stream == nil) == (name == "streamId"))
     }
 
+    @Test(
+        arguments: [
+            ["host": "evil.example"], ["port": 9920], ["path": "/other"], ["tls": false],
+            ["host": "evil.example", "hasPassword": true],
+        ] as [[String: JSON]])
+    func `a password does not follow its connection to another address`(change: [String: JSON]) throws {
+        let failure = #expect(throws: APIFailure.self) { try Self.applied(change) }
+        #expect(failure?.status == .badRequest && failure?.details["field"] == "password")
+        let renewed = try Self.applied(change.merging(["password": "new"]) { $1 })
+        #expect(Self.seal.open(renewed) == "new")
+        #expect(try Self.applied(change.merging(["password": nil]) { $1 }).password == nil)
+        // The same address again is no change.
+        let same: [String: JSON] = ["host": "obs.example", "port": 4455, "path": "/old", "tls": true]
+        #expect(try Self.applied(same).password == "sealed")
+    }
+
+    @Test func `what the audit log keeps is what was understood, without secrets`() throws {
+        let draft = try ConnectionDraft([
+            "name": "studio", "host": "a", "path": "/obs?token=x", "password": "secret", "Password": "hunter2",
+            "more": ["b"], "connected": true, "streamId": nil,
+        ])
+        #expect(draft.details == ["name": "studio", "host": "a", "path": "/obs", "streamId": nil])
+    }
+
+    @Test func `a member that no connection has is refused by name`() throws {
+        #expect(throws: Never.self) {
+            try ConnectionDraft(["host": "a", "hasPassword": true, "createdAt": "x"]).requireOnlyKnown()
+        }
+        let failure = #expect(throws: APIFailure.self) { try ConnectionDraft(["Password": "x"]).requireOnlyKnown() }
+        #expect(failure?.status == .badRequest && failure?.details["field"] == "Password")
+    }
+
     @Test(arguments: ["secret", " ", "pässwörd \u{1F600}", String(repeating: "p", count: 1024)])
     func `a password is kept sealed`(password: String) throws {
         let connection = try Self.applied(["password": .string(password)])
         let sealed = try #require(connection.password)
         #expect(!sealed.contains(password))
-        #expect(Self.seal.open(sealed, connection: connection.id) == password)
+        #expect(Self.seal.open(connection) == password)
     }
 
     @Test(

@@ -1,6 +1,7 @@
 import Events
 import Testing
 
+@testable import ForeignMessages
 @testable import OBSBridge
 
 @Suite struct InboxTests {

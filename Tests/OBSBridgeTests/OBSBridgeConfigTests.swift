@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("http://obs.example:81", "http://obs.example:81"), ("https://a.example/", "https://a.example"),
+        ("http://localhost:81", "http://localhost:81"), ("https://a.example/", "https://a.example"),
         ("http://[::1]:3030/bridge/", "http://[::1]:3030/bridge"),
     ])
     func `a public address is taken without its last slash`(url: String, taken: String) throws {
@@ -84,7 +84,10 @@ import Testing
             try Self.config(["obs-bridge.public.url": ConfigValue(.string(url), isSecret: false)]).publicURL == taken)
     }
 
-    @Test(arguments: ["", "a.example", "ftp://a.example", "http://", "http:///x", "file:///etc"])
+    @Test(arguments: [
+        "", "a.example", "ftp://a.example", "http://", "http:///x", "file:///etc", "http://a.example",
+        "http://127.0.0.1.example", "https://a.example/?x", "https://a.example/#y", "https://user@a.example",
+    ])
     func `a public address that is none is refused by its name`(url: String) {
         let error = #expect(throws: ConfigurationError.self) {
             try Self.config(["obs-bridge.public.url": ConfigValue(.string(url), isSecret: false)])
@@ -92,7 +95,17 @@ import Testing
         #expect(error?.key == "obs-bridge.public.url")
     }
 
-    @Test(arguments: [("::1", "http://[::1]:3030"), ("192.0.2.1", "http://192.0.2.1:3030")])
+    @Test func `an address without TLS elsewhere must be asked for`() throws {
+        for values: [String: ConfigValue] in [
+            ["obs-bridge.public.url": "http://a.example"], ["http.host": "192.0.2.1"],
+        ] {
+            #expect(throws: ConfigurationError.self) { try Self.config(values) }
+            let config = try Self.config(values.merging(["obs-bridge.insecure": true]) { $1 })
+            #expect(["http://a.example", "http://192.0.2.1:3030"].contains(config.publicURL))
+        }
+    }
+
+    @Test(arguments: [("::1", "http://[::1]:3030"), ("127.0.0.1", "http://127.0.0.1:3030")])
     func `without one OBS goes where we listen`(host: String, url: String) throws {
         #expect(try Self.config(["http.host": ConfigValue(.string(host), isSecret: false)]).publicURL == url)
     }

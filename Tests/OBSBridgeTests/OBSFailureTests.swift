@@ -3,6 +3,7 @@ import HTTPTypes
 import ServiceKit
 import Testing
 
+@testable import ForeignMessages
 @testable import OBSBridge
 
 @Suite struct OBSFailureTests {

@@ -1,4 +1,5 @@
 import Events
+import ForeignMessages
 import Testing
 
 @testable import OBSBridge

@@ -1,5 +1,6 @@
 import Events
 
+@testable import ForeignMessages
 @testable import OBSBridge
 
 let now = Timestamp(milliseconds: 1_763_729_205_000)

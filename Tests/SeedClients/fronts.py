@@ -59,7 +59,7 @@ class HAProxy:
         (self.folder / "haproxy.cfg").write_text(text)
         (self.folder / "gateways.cfg").write_text(self._backends())
         self._first = stages.free_ports(len(stages.DIALECTS))
-        environment = {"BIND_ADDRESS": "127.0.0.1"}
+        environment = {"BIND_ADDRESS": "127.0.0.1", "EDGE_PROXY_KEY": pathlib.Path(self.stage.proxy_key).read_text()}
         environment |= {f"EDGE_PORT_{index}": str(self._first + index) for index in range(len(stages.DIALECTS))}
         environment |= {f"{name.upper().replace('-', '_')}_ADDRESS": f"127.0.0.1:{self.stage.service(name)}"
                         for name in stages.OFFSETS}

@@ -45,15 +45,16 @@ class Probe:
         self.lonely = lonely
         self.tenant = f"probe-{secrets.token_hex(6)}"
         # Source Saver's clients need no credential from this machine; limits of others are counted by address.
-        self.address, self.loopback = cases.address(10), cases.address(127)
+        self.address = cases.address(10)
         self._programs, self._sockets = [], []
 
     async def start(self, dialect, path="/", gateway=0, authority=None, headers={}, url=None, **task):
         """Starts the probe, which sends its messages at once or after one with the text `after`."""
         if url is None:
             url = f"ws://127.0.0.1:{await self.stage.reach(dialect, gateway)}{path}"
-        address = self.loopback if dialect == "source-saver" else self.address
-        task |= {"url": url, "headers": {"X-Forwarded-For": address} | headers}
+        # A client of this machine has no proxy.
+        forwarded = {} if dialect == "source-saver" else {"X-Forwarded-For": self.address}
+        task |= {"url": url, "headers": forwarded | headers}
         program = await self.group.start_probe(json.dumps(task), authority)
         self._programs.append(program)
         return program

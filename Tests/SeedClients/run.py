@@ -209,7 +209,7 @@ def the_stage():
     if gateways != 2:
         raise programs.Missing("needs a suite with two gateways: ./crosspoint up --detach --gateways 2")
     folder = os.environ.get("CROSSPOINT_BIN_DIR", HERE.parents[1] / ".build" / "release")
-    return stages.Stage(base, (home / "owner.key").read_text().strip(), folder)
+    return stages.Stage(base, (home / "owner.key").read_text().strip(), folder, proxy_key=home / "proxy.key")
 
 
 async def main():

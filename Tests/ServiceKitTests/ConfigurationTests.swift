@@ -1,4 +1,5 @@
 import Configuration
+import Peers
 import ServiceKit
 import Testing
 
@@ -19,6 +20,24 @@ import Testing
     }
 
     @Test(arguments: [
+        ("https://studio.example", true), ("https://studio.example/a", true), ("http://localhost:3020", true),
+        ("http://127.0.0.1:3020", true), ("http://[::1]:3020", true), ("http://studio.example", false),
+        ("http://localhost.example", false), ("http://0.0.0.0:3020", false), ("https://a.example/?x", false),
+        ("https://a.example/?", false), ("https://a.example/#y", false), ("https://user@a.example", false),
+        ("studio.example", false), ("https://", false), ("ftp://a.example", false), ("", false),
+    ])
+    func `an address that clients are told is https, or on this machine`(url: String, isValid: Bool) {
+        let reader = self.reader(["auth.issuer": ConfigValue(.string(url), isSecret: false)])
+        func read(isInsecureAllowed: Bool) -> String? {
+            try? reader.publicURL(
+                forKey: "auth.issuer", default: "", isInsecureAllowed: isInsecureAllowed, insecureKey: "auth.insecure")
+        }
+        #expect(read(isInsecureAllowed: false) == (isValid ? url : nil))
+        let isPlain = ["http://studio.example", "http://localhost.example", "http://0.0.0.0:3020"].contains(url)
+        #expect(read(isInsecureAllowed: true) == (isValid || isPlain ? url : nil))
+    }
+
+    @Test(arguments: [
         ("ports.base", 80), ("ports.base", 60_001), ("auth.http.port", 0), ("auth.http.port", 65_536),
         ("auth.http.port", -1),
     ])
@@ -33,13 +52,14 @@ import Testing
     @Test func `only a trusted proxy's word counts`() throws {
         let proxies = try TrustedProxies(
             self.reader(["http.trustedProxies": ConfigValue(.stringArray(["10.0.0.1"]), isSecret: false)]))
-        #expect(proxies.client(peer: "192.0.2.1", forwardedFor: "127.0.0.1") == "192.0.2.1")
-        #expect(proxies.client(peer: "10.0.0.1", forwardedFor: nil) == "10.0.0.1")
-        #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "192.0.2.9") == "192.0.2.9")
+        #expect(proxies.client(Peer(connection: "192.0.2.1"), forwardedFor: "127.0.0.1") == "192.0.2.1")
+        #expect(proxies.client(Peer(connection: "10.0.0.1"), forwardedFor: nil) == "10.0.0.1")
+        #expect(proxies.client(Peer(connection: "10.0.0.1"), forwardedFor: "192.0.2.9") == "192.0.2.9")
         // What stands before the last address is what the client itself said.
-        #expect(proxies.client(peer: "10.0.0.1", forwardedFor: "127.0.0.1, 192.0.2.9") == "192.0.2.9")
+        #expect(proxies.client(Peer(connection: "10.0.0.1"), forwardedFor: "127.0.0.1, 192.0.2.9") == "192.0.2.9")
         #expect(
-            try TrustedProxies(self.reader([:])).client(peer: "127.0.0.1", forwardedFor: "192.0.2.9") == "127.0.0.1")
+            try TrustedProxies(self.reader([:])).client(Peer(connection: "127.0.0.1"), forwardedFor: "192.0.2.9")
+                == "127.0.0.1")
     }
 
     @Test func `proxies may be a network, and what is neither is refused`() throws {
@@ -48,18 +68,21 @@ import Testing
                 self.reader(["http.trustedProxies": ConfigValue(.stringArray([text]), isSecret: false)]))
         }
         let network = try proxies("10.1.0.0/16")
-        #expect(network.client(peer: "10.1.255.1", forwardedFor: "192.0.2.9") == "192.0.2.9")
-        #expect(network.client(peer: "10.2.0.1", forwardedFor: "192.0.2.9") == "10.2.0.1")
+        #expect(network.client(Peer(connection: "10.1.255.1"), forwardedFor: "192.0.2.9") == "192.0.2.9")
+        #expect(network.client(Peer(connection: "10.2.0.1"), forwardedFor: "192.0.2.9") == "10.2.0.1")
         let error = #expect(throws: ConfigurationError.self) { try proxies("haproxy") }
         #expect(error?.key == "http.trustedProxies")
     }
 
-    @Test(arguments: [
-        ("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("::ffff:127.0.0.1", true), ("128.0.0.1", false),
-        ("", false),
-    ])
-    func `loopback is loopback`(address: String, isLoopback: Bool) {
-        #expect(TrustedProxies.isLoopback(address) == isLoopback)
+    @Test func `what HAProxy carries is judged by the client, not by HAProxy`() throws {
+        let proxies = try TrustedProxies(
+            self.reader(["http.trustedProxies": ConfigValue(.stringArray(["127.0.0.1", ""]), isSecret: false)]))
+        func client(_ source: ProxyHeader.Source?) -> String {
+            proxies.client(Peer(connection: "127.0.0.1", carried: source), forwardedFor: "198.51.100.1")
+        }
+        #expect(client(.address("192.0.2.7")) == "192.0.2.7")
+        #expect(client(.address("127.0.0.1")) == "198.51.100.1")
+        #expect(client(nil) == "198.51.100.1")
     }
 
     @Test func `a process is ready when nothing is missing`() {

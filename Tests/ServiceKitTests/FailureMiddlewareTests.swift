@@ -39,6 +39,8 @@ private struct Known: Error {}
                 $0 is Known ? .unavailable("the database is away") : nil
             })
         router.get("/") { _, _ -> Response in throw failure }
+        router.get("/fine") { _, _ in Response(status: .ok) }
+        router.get("/public") { _, _ in Response(status: .ok, headers: [.cacheControl: "max-age=60"]) }
         let request = Request(
             head: HTTPRequest(method: .get, scheme: "http", authority: "test", path: path),
             body: .init(buffer: ByteBuffer()))
@@ -70,6 +72,17 @@ private struct Known: Error {}
         let (response, body) = try await self.answer(Unknown())
         #expect(response.status == .internalServerError)
         #expect(body == "-: internal error")
+    }
+
+    @Test(arguments: ["/", "/fine", "/nowhere"])
+    func `no cache keeps an answer, and no browser guesses what it is`(path: String) async throws {
+        let headers = try await self.answer(to: path, Known()).response.headers
+        #expect(headers[.cacheControl] == "no-store" && headers[.xContentTypeOptions] == "nosniff")
+    }
+
+    @Test func `a route may say how long its answer can be kept`() async throws {
+        let headers = try await self.answer(to: "/public", Known()).response.headers
+        #expect(headers[.cacheControl] == "max-age=60" && headers[.xContentTypeOptions] == "nosniff")
     }
 
     @Test func `the framework's errors have the same shape`() async throws {

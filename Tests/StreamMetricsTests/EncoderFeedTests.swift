@@ -56,4 +56,14 @@ import Testing
             of: "stream_1", from: Self.counters(0, 0, 0), to: Self.counters(1000, 10, 0), seconds: 1, fps: nil)
         #expect(health.fps == nil && health.bitrate == 8)
     }
+
+    @Test func `counters of any size are compared`() {
+        let ends: [Int64] = [.min, -9_000_000_000_000_000_000, -1, 0, 9_000_000_000_000_000_000, .max]
+        for last in ends {
+            for now in ends {
+                let health = Self.health(from: Self.counters(last, last, last), to: Self.counters(now, now, now))
+                #expect((health.bitrate != nil) == (last >= 0 && now >= last))
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@ import Foundation
 import ServiceKit
 import Testing
 
+@testable import ForeignMessages
 @testable import StreamMetrics
 
 /// What media servers say, as their documentation has it and as the real nginx-rtmp says it: a file a case.
@@ -179,5 +180,16 @@ import Testing
         }
         #expect(MediaSnapshot.start(nil, before: now) == nil)
         #expect(MediaSnapshot.start(1000, before: now)?.milliseconds == 9000)
+    }
+
+    @Test func `a media server's counters of any size are compared`() {
+        let ends: [Int64] = [.min, -9_000_000_000_000_000_000, -1, 0, 9_000_000_000_000_000_000, .max]
+        for last in ends {
+            for now in ends {
+                let health = MediaWatch.health(of: "s", from: (last, last, 5), to: (now, now), fps: nil)
+                #expect((health.bitrate != nil) == (last >= 0 && now >= last))
+                #expect((health.fps != nil) == (last >= 0 && now >= last))
+            }
+        }
     }
 }

@@ -11,8 +11,9 @@ RUN apt-get update --quiet=2 \
  && install -d -o postgres -g postgres -m 700 /var/lib/postgresql/data
 ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PGDATA=/var/lib/postgresql/data/cluster
 COPY deploy/docker/start-postgres /usr/local/bin/
+COPY deploy/postgres/roles.sql /usr/local/share/crosspoint/
 USER postgres
 # SIGINT ends sessions at once and writes everything; SIGTERM would wait for them.
 STOPSIGNAL SIGINT
-HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["pg_isready", "--quiet", "--host=127.0.0.1", "--dbname=crosspoint", "--username=crosspoint"]
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["pg_isready", "--quiet", "--host=127.0.0.1", "--dbname=crosspoint", "--username=crosspoint_auth"]
 CMD ["start-postgres"]

@@ -68,7 +68,7 @@ struct ChannelsAPI {
     }
 
     private func create(_ request: Request, _ context: APIContext) async throws -> Response {
-        _ = try context.require(.authAdmin)
+        try context.require(.authAdmin, on: .channel)
         let members = Members(try await request.decodeObject(context), nullIsAbsent: false)
         try members.requireOnly(["id", "name"], "is not known here")
         let rule = "must be 1 to 64 letters, digits, '-' or '_'"

@@ -61,18 +61,18 @@ struct LoginAPI {
     }
 
     private func refresh(_ request: Request, _ context: APIContext) async throws -> Sessions.Issued {
-        let address = context.clientAddress
+        let device = Device(address: context.clientAddress, userAgent: request.headers[.userAgent])
         // An old client sends its bearer token and no body.
         let members =
             try await request.hasBody ? Self.members(request, ["refresh_token"], context) : Members([:])
         do {
             if let token = try Self.text(members, "refresh_token", bytes: 256) {
-                return try await self.sessions.refresh(token, client: nil, address: address)
+                return try await self.sessions.refresh(token, client: nil, from: device)
             }
-            guard let principal = context.principal, let session = principal.session, principal.client == nil else {
+            guard let principal = context.principal, principal.credential != .anonymous else {
                 throw Self.unauthorized
             }
-            return try await self.sessions.refresh(session: session, address: address)
+            return try await self.sessions.refresh(presenting: principal, from: device)
         } catch let failure as APIFailure where failure.code == "invalid_grant" {
             throw Self.unauthorized
         }

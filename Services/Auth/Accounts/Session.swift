@@ -14,9 +14,16 @@ struct Session: Sendable {
     let expires: Timestamp
     /// Whether it can go on: neither it nor its user nor its client has ended.
     var isOpen = true
+    /// What the user was in the tenant and which tier they had when it was begun; `nil`: that was not recorded.
+    var begun: (standing: Standing, tier: Tier)?
 
-    /// What the user may do there now; `nil`: nothing, or it has ended.
-    var standing: Standing? { self.isOpen ? self.user.grant(in: self.tenant, station: self.station) : nil }
+    /// What the user may do there now, and could when it was begun; `nil`: nothing, or it has ended.
+    var standing: Standing? {
+        guard self.isOpen, let now = self.user.grant(in: self.tenant, station: self.station) else { return nil }
+        return self.begun.map { now.narrowed(to: $0.standing) } ?? now
+    }
+
+    private var tier: Tier { min(self.user.tier, self.begun?.tier ?? self.user.tier) }
 
     /// Whom an access token of it is for.
     func principal(
@@ -25,7 +32,7 @@ struct Session: Sendable {
         Principal(
             subject: self.user.id, name: self.user.name, tenant: self.tenant, scopes: scopes,
             stations: standing.stations, credential: kind, credentialID: ULID(at: issued).text, issued: issued,
-            expires: expires, tier: self.user.isOwner ? .enterprise : .free, client: self.client, session: self.id,
+            expires: expires, tier: self.tier, client: self.client, session: self.id,
             roles: standing.roles)
     }
 
@@ -46,16 +53,41 @@ struct Session: Sendable {
     static func find(_ id: String, _ mutation: Mutation) async throws -> Session? {
         let rows = try await mutation.query(
             """
-            SELECT s.user_id, s.client_id, s.tenant, s.station, s.scope, s.expires_at,
-                s.revoked_at IS NULL AND s.expires_at > now() AND c.revoked_at IS NULL AS is_open
+            SELECT s.user_id, s.client_id, s.tenant, s.station, s.scope, s.expires_at, s.stations, s.roles, s.tier,
+                s.revoked_at IS NULL AND s.expires_at > now() AND c.revoked_at IS NULL
+                    AND (c.expires_at IS NULL OR c.expires_at > now()) AS is_open
             FROM sessions s LEFT JOIN oauth_clients c ON c.id = s.client_id WHERE s.id = \(id)
             """)
         guard let row = rows.first, let record = try await UserRecord.find(try row.decode("user_id"), mutation) else {
             return nil
         }
-        return Session(
+        var session = Session(
             id: id, user: record.user, client: try row.decode("client_id"), tenant: try row.decode("tenant"),
             station: try row.decode("station"), scopes: Scopes(claim: try row.decode("scope")),
             expires: try row.decode("expires_at"), isOpen: try row.decode("is_open") && record.disabled == nil)
+        if let roles = try row.decode("roles", as: [String]?.self) {
+            let standing = Standing(
+                tenant: session.tenant, scopes: session.scopes,
+                stations: try row.decode("stations", as: [String]?.self).map(Set.init), roles: roles)
+            session.begun = (standing, try row.decode("tier", as: String?.self).flatMap(Tier.init) ?? .free)
+        }
+        return session
+    }
+}
+
+extension User {
+    var tier: Tier { self.isOwner ? .enterprise : .free }
+}
+
+extension Standing {
+    /// What both allow. The tenant is the same.
+    func narrowed(to other: Standing) -> Standing {
+        let stations =
+            if let own = self.stations { other.stations.map(own.intersection) ?? own } else { other.stations }
+        let roles = [self, other].compactMap { $0.roles.compactMap(Role.init(rawValue:)).max() }
+        let isPlatformAdmin = [self, other].allSatisfy { $0.roles.contains(Self.platformAdmin) }
+        return Standing(
+            tenant: self.tenant, scopes: self.scopes.narrowed(to: other.scopes), stations: stations,
+            roles: (roles.min().map { [$0.rawValue] } ?? []) + (isPlatformAdmin ? [Self.platformAdmin] : []))
     }
 }

@@ -38,7 +38,11 @@ extension User {
     func endExcessKeys(because entry: AuditEntry, _ mutation: Mutation) async throws {
         let keys = try self.excess(
             try await mutation.query(
-                "SELECT id, tenant, scope, stations FROM api_keys WHERE subject = \(self.id) AND revoked_at IS NULL"))
+                """
+                SELECT id, tenant, scope, \(RoomLists.columns) FROM api_keys
+                WHERE subject = \(self.id) AND revoked_at IS NULL
+                """)
+        ) { row throws(DatabaseError) in try RoomLists(row) }
         if !keys.isEmpty {
             var ofKey = entry
             (ofKey.action, ofKey.reason) = ("key.revoke", entry.action)
@@ -49,7 +53,8 @@ extension User {
                 """
                 SELECT id, tenant, scope, stations FROM oauth_clients
                 WHERE created_by = \(self.id) AND \(OAuth2Client.actsForItself) AND revoked_at IS NULL
-                """))
+                """)
+        ) { row throws(DatabaseError) in RoomLists(stations: try row.decode("stations")) }
         if !clients.isEmpty {
             var ofClient = entry
             (ofClient.action, ofClient.reason) = ("client.revoke", entry.action)
@@ -58,21 +63,24 @@ extension User {
     }
 
     /// The ids of what can do more than they may.
-    private func excess(_ rows: [Row]) throws -> [String] {
+    private func excess(_ rows: [Row], rooms: (Row) throws(DatabaseError) -> RoomLists) throws -> [String] {
         let excess = try rows.filter { row in
             let scopes = Scopes(claim: try row.decode("scope"))
-            return !self.covers(
-                scopes, tenant: try row.decode("tenant"), stations: try row.decode("stations", as: [String]?.self))
+            return !self.covers(scopes, tenant: try row.decode("tenant"), rooms: try rooms(row))
         }
         return try excess.map { row throws(DatabaseError) in try row.decode("id", as: String.self) }
     }
 
-    /// Whether they may do all that, at all these stations (`nil`: at all there are).
-    private func covers(_ scopes: Scopes, tenant: String, stations: [String]?) -> Bool {
+    /// Whether they may do all that in these rooms: roles are had at stations or in the whole channel, so every other room, and no limit
+    /// at all, takes one of those.
+    func covers(_ scopes: Scopes, tenant: String, rooms: RoomLists) -> Bool {
         // An owner makes credentials for any tenant.
         if self.isOwner { return true }
-        let standings = stations.map { $0.map { self.grant(in: tenant, station: $0) } }
-        let needed = standings ?? [self.grant(in: tenant, station: nil).flatMap { $0.stations == nil ? $0 : nil }]
+        let stations = rooms.limits?.reachable == [.station] ? rooms.stations ?? [] : []
+        let needed =
+            stations.isEmpty
+            ? [self.grant(in: tenant, station: nil).flatMap { $0.stations == nil ? $0 : nil }]
+            : stations.map { self.grant(in: tenant, station: $0) }
         return needed.allSatisfy { standing in
             scopes.all.allSatisfy { standing?.scopes.contains($0) ?? false }
         }

@@ -28,6 +28,9 @@ struct Standing: Sendable, Hashable {
     let stations: Set<String>?
     /// The roles' names, for Grimnir's claim.
     let roles: [String]
+
+    /// Among the roles of an owner of the installation.
+    static let platformAdmin = "platform_admin"
 }
 
 extension User {
@@ -72,7 +75,7 @@ extension User {
         let administers: Set<Scope> = self.isOwner ? [.authAdmin] : []
         return Standing(
             tenant: tenant, scopes: Scopes(role.scopes.all.union(administers)), stations: stations,
-            roles: [role.rawValue] + (self.isOwner ? ["platform_admin"] : []))
+            roles: [role.rawValue] + (self.isOwner ? [Standing.platformAdmin] : []))
     }
 }
 
@@ -88,8 +91,9 @@ enum Role: String, Sendable, Hashable, CaseIterable, Comparable {
         case .manager:
             Scopes(
                 Role.dj.scopes.all.union([
-                    .radioWrite, .obsSources, .obsScene, .obsStream, .camerasWrite, .overlaysWrite, .overlaysBroadcast,
-                    .tipsWrite, .tipsModeration, .sessionWrite,
+                    .radioWrite, .obsScreenshot, .obsSources, .obsScene, .obsStream, .camerasWrite, .overlaysWrite,
+                    .overlaysBroadcast, .tipsWrite, .tipsModeration, .sessionWrite, "channel:write", "kvstore:write",
+                    "store:write", "bot:write",
                 ]))
         case .admin, .owner: [.all]
         }

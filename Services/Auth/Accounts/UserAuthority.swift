@@ -14,20 +14,23 @@ struct UserAuthority {
 
     init(_ asker: Principal) {
         self.asker = asker
-        self.isAdmin = asker.scopes.contains(.authAdmin)
+        self.isAdmin = asker.administersAuth
     }
 
     /// Throws 401 and 403.
     init(_ context: APIContext, _ scope: Scope) throws(APIFailure) {
         let asker = try context.requirePrincipal()
-        self.init(asker.scopes.contains(.authAdmin) ? asker : try context.require(scope))
+        self.init(asker.administersAuth ? asker : try context.requireSomewhere(scope))
     }
+
+    /// The stations that the asker is limited to, none for other limits; `nil`: they are not limited.
+    private var stations: [String]? { self.asker.limits.map { $0.stations?.sorted() ?? [] } }
 
     /// Whether a role there is the asker's business.
     func covers(tenant: String, station: String?) -> Bool {
         if self.isAdmin { return true }
         guard tenant == self.asker.tenant else { return false }
-        guard let stations = self.asker.stations else { return true }
+        guard let stations = self.stations else { return true }
         return station.map(stations.contains) ?? false
     }
 
@@ -60,8 +63,7 @@ struct UserAuthority {
         """
         (\(self.isAdmin) OR NOT u.is_owner) AND (\(tenant)::text IS NULL OR EXISTS (SELECT 1 FROM memberships m
             WHERE m.user_id = u.id AND m.tenant = \(tenant)
-                AND (\(self.isAdmin) OR \(self.asker.stations?.sorted())::text[] IS NULL
-                    OR m.station = ANY (\(self.asker.stations?.sorted())::text[]))))
+                AND (\(self.isAdmin) OR \(self.stations)::text[] IS NULL OR m.station = ANY (\(self.stations)::text[]))))
         """
     }
 }

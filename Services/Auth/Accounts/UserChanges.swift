@@ -10,8 +10,16 @@ struct UserChanges {
     let entry: AuditEntry
 
     static let missing = APIFailure(.notFound, "No such user")
-    private static let taken = APIFailure(
-        .conflict, "Another user has that e-mail address", details: ["field": "email"])
+
+    /// Only an asker who sees the user learns that they have the address: it may belong to somebody of another channel.
+    private func taken(_ email: String, _ mutation: Mutation) async throws -> APIFailure {
+        let found = try await mutation.query(UserRecord.query(where: "lower(u.email) = lower(\(email))")).first
+        let isSeen = try found.map { self.authority.sees(try UserRecord($0).user) } ?? false
+        return APIFailure(
+            .conflict,
+            isSeen ? "Another user has that e-mail address" : "The e-mail address cannot be used",
+            details: ["field": "email"])
+    }
 
     private func forbidden(_ message: String, _ field: String) -> APIFailure {
         APIFailure(.forbidden, message, details: ["field": field])
@@ -52,7 +60,7 @@ struct UserChanges {
             VALUES (\(id), \(email), \(draft.name ?? email), \(passwordHash?.text), \(draft.isOwner ?? false))
             ON CONFLICT DO NOTHING RETURNING id
             """)
-        guard !made.isEmpty else { throw Self.taken }
+        guard !made.isEmpty else { throw try await self.taken(email, mutation) }
         try await self.replace([], by: roles, of: id, mutation)
         let record = try await self.reread(id, mutation)
         try await mutation.audit(self.note(record.user, "user.create"))
@@ -65,19 +73,18 @@ struct UserChanges {
         let isDisabled = draft.isDisabled ?? (old.disabled != nil)
         let isOwner = draft.isOwner ?? old.user.isOwner
         if isDisabled || !isOwner { try await self.keepOwner(old, mutation) }
-        do {
-            _ = try await mutation.query(
-                """
-                UPDATE users SET email = coalesce(\(draft.email), email), name = coalesce(\(draft.name), name),
-                    is_owner = \(isOwner), updated_at = now(),
-                    disabled_at = CASE WHEN \(isDisabled) THEN coalesce(disabled_at, now()) END
-                WHERE id = \(id)
-                """)
-        } catch {
-            // Not a pattern in the `catch`: Swift 6.3.1 crashes on one where the error's type is known.
-            if case .uniqueViolation = error { throw Self.taken }
-            throw error
+        if let email = draft.email {
+            let others = try await mutation.query(
+                "SELECT 1 FROM users WHERE lower(email) = lower(\(email)) AND id <> \(id)")
+            guard others.isEmpty else { throw try await self.taken(email, mutation) }
         }
+        _ = try await mutation.query(
+            """
+            UPDATE users SET email = coalesce(\(draft.email), email), name = coalesce(\(draft.name), name),
+                is_owner = \(isOwner), updated_at = now(),
+                disabled_at = CASE WHEN \(isDisabled) THEN coalesce(disabled_at, now()) END
+            WHERE id = \(id)
+            """)
         let new = try await self.reread(id, mutation)
         let entry = self.note(new.user, "user.update", draft.changes)
         let isDisabledNow = isDisabled && old.disabled == nil

@@ -55,6 +55,9 @@ struct UsersAPI {
         let tenant: String
         let scopes: [String]
         let stations: [String]?
+        let streams: [String]?
+        let cameras: [String]?
+        let obs_connections: [String]?
         let roles: [String]?
         let credential: String
         let expires_at: String?
@@ -66,7 +69,9 @@ struct UsersAPI {
             self.name = principal.name
             self.tenant = principal.tenant
             self.scopes = principal.scopes.all.map(\.name).sorted()
-            self.stations = principal.stations?.sorted()
+            let rooms = RoomLists(principal.limits)
+            (self.stations, self.streams) = (rooms.stations, rooms.streams)
+            (self.cameras, self.obs_connections) = (rooms.cameras, rooms.obsConnections)
             self.roles = principal.roles
             self.credential = principal.credential.rawValue
             self.expires_at = principal.expires?.iso8601
@@ -234,9 +239,4 @@ struct UsersAPI {
     private static func own(_ asker: Principal, _ context: APIContext) -> UserChanges {
         UserChanges(authority: UserAuthority(asker), entry: AuditEntry("user.update", by: context))
     }
-}
-
-extension Principal {
-    /// Whether it is somebody who signed in with their password, not a key or a client that acts for them.
-    fileprivate var isSignIn: Bool { self.session != nil && self.client == nil && self.credential != .apiKey }
 }

@@ -9,7 +9,6 @@ import ServiceKit
 struct AuditAPI {
     let database: Database
 
-    static let scope: Scope = "audit:read"
     private static let filters: Set = [
         "action", "outcome", "actor", "credential", "target", "address", "tenant", "since", "until", "limit", "cursor",
     ]
@@ -81,16 +80,13 @@ struct AuditAPI {
 
     private static func asker(_ context: APIContext) throws(APIFailure) -> Principal {
         let asker = try context.requirePrincipal()
-        if asker.scopes.contains(.authAdmin) { return asker }
-        _ = try context.require(Self.scope)
-        // An entry does not say of which station it is.
-        guard asker.stations == nil else { throw APIFailure(.forbidden, "The audit log is the whole channel's") }
-        return asker
+        // An entry does not say of which room it is.
+        return asker.administersAuth ? asker : try context.require(.auditRead, on: .channel)
     }
 
     /// `nil`: all tenants, and what is no tenant's.
     private static func tenant(_ query: Parameters, _ asker: Principal) throws(APIFailure) -> String? {
-        let isAdmin = asker.scopes.contains(.authAdmin)
+        let isAdmin = asker.administersAuth
         guard let tenant = try Self.text(query, "tenant") else { return isAdmin ? nil : asker.tenant }
         guard isAdmin || tenant == asker.tenant else {
             throw APIFailure(.forbidden, "Another tenant needs the scope auth:admin", details: ["field": "tenant"])

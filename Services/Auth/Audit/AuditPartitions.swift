@@ -44,7 +44,7 @@ struct AuditPartitions {
     /// Makes this month's and the next one's, and drops what is older than the retention.
     func maintain() async throws {
         let now = Timestamp.now
-        let oldest = Timestamp(milliseconds: now.milliseconds - self.retention.milliseconds)
+        let oldest = now - self.retention
         try await self.writer.write { mutation in
             let known = try await Self.known(mutation)
             for month in [Month(of: now), Month(of: now).next] where !known.contains(month) {

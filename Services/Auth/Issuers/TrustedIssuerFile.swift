@@ -13,7 +13,7 @@ enum TrustedIssuerFile {
     static let key = "auth.issuers.file"
 
     private static let members: Set = [
-        "issuer", "name", "jwks_url", "audience", "algorithms", "tenant_claim", "tenants", "rules",
+        "issuer", "name", "jwks_url", "audience", "algorithms", "types", "tenant_claim", "tenants", "rules",
     ]
     private static let ruleMembers: Set = ["claim", "value", "scope"]
     /// Those with a public and a private key: an HMAC's key in a public set would let anybody sign.
@@ -89,7 +89,8 @@ enum TrustedIssuerFile {
             return TrustedIssuerEntry(
                 issuer: TrustedIssuer(
                     issuer: issuer, name: name, audience: try self.text("audience"), algorithms: try self.algorithms(),
-                    tenantClaim: claim, tenants: try self.tenants(hasClaim: claim != nil), rules: try self.rules()),
+                    types: members["types"] == nil ? nil : try self.types(), tenantClaim: claim,
+                    tenants: try self.tenants(hasClaim: claim != nil), rules: try self.rules()),
                 keysURL: keysURL)
         }
 
@@ -113,6 +114,18 @@ enum TrustedIssuerFile {
                     "algorithms must be among \(TrustedIssuerFile.algorithms.sorted().joined(separator: ", "))")
             }
             return algorithms
+        }
+
+        /// As tokens are compared: in lower case, without `application/`.
+        private func types() throws(ConfigurationError) -> [String] {
+            let types = try self.texts("types").map { type in
+                let type = type.lowercased()
+                return type.hasPrefix("application/") ? String(type.dropFirst(12)) : type
+            }
+            guard types.allSatisfy({ $0.utf8.count <= 64 && $0.utf8.allSatisfy { (0x21...0x7E).contains($0) } }) else {
+                throw self.error("types must be media types such as at+jwt, or empty for tokens without a type")
+            }
+            return types
         }
 
         private func tenants(hasClaim: Bool) throws(ConfigurationError) -> [String] {

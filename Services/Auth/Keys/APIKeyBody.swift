@@ -4,9 +4,9 @@ import ServiceKit
 
 /// What somebody sends who wants an API key (contract wave §10).
 struct APIKeyBody: CredentialBody {
-    static let members: Set = [
-        "name", "scopes", "expires_in_days", "tier", "tenant", "stations", "kind", "allowed_ips",
-    ]
+    static let members: Set<String> = Set(RoomLists.fields.values).union([
+        "name", "scopes", "expires_in_days", "tier", "tenant", "kind", "allowed_ips",
+    ])
 
     /// Whose clients the key is for, which shows in its first characters.
     enum Kind: String, Decodable {
@@ -30,23 +30,30 @@ struct APIKeyBody: CredentialBody {
     var tier: Tier?
     var tenant: String?
     var stations: [String]?
+    var streams: [String]?
+    var cameras: [String]?
+    var obs_connections: [String]?
     var kind: Kind?
     var allowed_ips: [String]?
 
     private static let daysMax = 365
     private static let addressesMax = 50
 
-    /// The key that the asker may make. Throws 400 and 403.
-    func record(for asker: Principal) throws(APIFailure) -> APIKeyRecord {
+    /// The key that the asker may make, which ends by `until` at the latest. Throws 400 and 403.
+    func record(for asker: Principal, until: Timestamp?) throws(APIFailure) -> APIKeyRecord {
         if let days = self.expires_in_days, !(1...Self.daysMax).contains(days) {
             throw APIFailure(
                 .badRequest, "expires_in_days must be from 1 to \(Self.daysMax)", details: ["field": "expires_in_days"])
         }
         let grant: Grant
         do {
+            let rooms = RoomLists(
+                stations: self.stations, streams: self.streams, cameras: self.cameras,
+                obsConnections: self.obs_connections)
             grant = try Grant(
-                for: asker, tenant: self.tenant, scope: self.scopes.joined(separator: " "), stations: self.stations,
-                timeToLive: self.expires_in_days.map { $0 * 86_400 }, standard: nil, range: 1...Self.daysMax * 86_400)
+                for: asker, tenant: self.tenant, scope: self.scopes.joined(separator: " "), rooms: rooms,
+                timeToLive: self.expires_in_days.map { $0 * 86_400 }, standard: nil, range: 1...Self.daysMax * 86_400,
+                until: until)
         } catch {
             // A list here, elsewhere one text.
             var failure = error
@@ -54,7 +61,7 @@ struct APIKeyBody: CredentialBody {
             throw failure
         }
         let tier = self.tier ?? asker.tier
-        guard tier == asker.tier || asker.scopes.contains(.authAdmin) else {
+        guard tier == asker.tier || asker.administersAuth else {
             throw APIFailure(.forbidden, "Another tier needs the scope auth:admin", details: ["field": "tier"])
         }
         if let addresses = self.allowed_ips {
@@ -67,8 +74,11 @@ struct APIKeyBody: CredentialBody {
                     details: ["field": "allowed_ips"])
             }
         }
-        return APIKeyRecord(
+        let record = APIKeyRecord(
             id: ULID().text, name: try self.name.requireName(field: "name"), subject: asker.subject, grant: grant,
-            tier: tier, allowedAddresses: self.allowed_ips, client: asker.client)
+            tier: tier, allowedAddresses: self.allowed_ips, client: asker.client,
+            origin: asker.lineage)
+        try asker.requireCoverage(of: record.principal)
+        return record
     }
 }

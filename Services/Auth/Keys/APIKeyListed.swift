@@ -8,6 +8,9 @@ struct APIKeyListed: Encodable {
     let prefix: String
     let scopes: [String]
     let stations: [String]?
+    let streams: [String]?
+    let cameras: [String]?
+    let obs_connections: [String]?
     let tier: String
     let allowed_ips: [String]?
     let created_by: String
@@ -20,8 +23,8 @@ struct APIKeyListed: Encodable {
 
     static let columns: Query =
         """
-        id, name, prefix, scope, stations, tier, allowed_ips, subject, created_at, expires_at, last_used_at, revoked_at,
-        replaced_by
+        id, name, prefix, scope, \(RoomLists.columns), tier, allowed_ips, subject, created_at, expires_at, last_used_at,
+        revoked_at, replaced_by
         """
 
     init(_ row: Row) throws(DatabaseError) {
@@ -32,7 +35,9 @@ struct APIKeyListed: Encodable {
         self.name = try row.decode("name")
         self.prefix = try row.decode("prefix")
         self.scopes = Scopes(claim: try row.decode("scope")).all.map(\.name).sorted()
-        self.stations = try row.decode("stations")
+        let rooms = try RoomLists(row)
+        (self.stations, self.streams) = (rooms.stations, rooms.streams)
+        (self.cameras, self.obs_connections) = (rooms.cameras, rooms.obsConnections)
         self.tier = try row.decode("tier")
         self.allowed_ips = try row.decode("allowed_ips")
         self.created_by = try row.decode("subject")

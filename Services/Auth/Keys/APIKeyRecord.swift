@@ -14,14 +14,19 @@ struct APIKeyRecord: Sendable {
     var allowedAddresses: [String]?
     /// The OAuth2 client that made it.
     var client: String?
+    /// The session or API key whose credential made it; see `Mutation.revokeMade(in:audit:)`.
+    var origin: String?
 
     func insert(_ key: Secret, _ mutation: Mutation) async throws {
+        let rooms = RoomLists(self.grant.limits)
         _ = try await mutation.query(
             """
-            INSERT INTO api_keys (id, hash, prefix, name, tenant, subject, scope, stations, tier, expires_at, allowed_ips, client_id)
+            INSERT INTO api_keys (id, hash, prefix, name, tenant, subject, scope, \(RoomLists.columns), tier, expires_at,
+                                  allowed_ips, client_id, origin)
             VALUES (\(self.id), \(key.hash), \(key.shownPrefix), \(self.name), \(self.grant.tenant), \(self.subject),
-                    \(self.grant.scopes.claim), \(self.grant.stations), \(self.tier.rawValue), \(self.grant.expires),
-                    \(self.allowedAddresses), \(self.client))
+                    \(self.grant.scopes.claim), \(rooms.stations), \(rooms.streams), \(rooms.cameras),
+                    \(rooms.obsConnections), \(self.tier.rawValue), \(self.grant.expires),
+                    \(self.allowedAddresses), \(self.client), \(self.origin))
             """)
     }
 
@@ -29,7 +34,7 @@ struct APIKeyRecord: Sendable {
     static func find(hash: String, _ database: Database) async throws(DatabaseError) -> APIKeyRecord? {
         let rows = try await database.query(
             """
-            SELECT id, name, tenant, subject, scope, stations, tier, expires_at, allowed_ips, client_id
+            SELECT id, name, tenant, subject, scope, \(RoomLists.columns), tier, expires_at, allowed_ips, client_id, origin
             FROM api_keys WHERE hash = \(hash) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
             """)
         return try rows.first.map { row throws(DatabaseError) in try APIKeyRecord(row) }
@@ -42,15 +47,16 @@ struct APIKeyRecord: Sendable {
         self.subject = try row.decode("subject")
         self.grant = Grant(
             tenant: try row.decode("tenant"), scopes: Scopes(claim: try row.decode("scope")),
-            stations: try row.decode("stations"), expires: try row.decode("expires_at"))
+            limits: try RoomLists(row).limits, expires: try row.decode("expires_at"))
         self.tier = Tier(rawValue: try row.decode("tier")) ?? .free
         self.allowedAddresses = try row.decode("allowed_ips")
         self.client = try row.decode("client_id")
+        self.origin = try row.decode("origin")
     }
 
     init(
         id: String, name: String, subject: String, grant: Grant, tier: Tier, allowedAddresses: [String]? = nil,
-        client: String? = nil
+        client: String? = nil, origin: String? = nil
     ) {
         self.id = id
         self.name = name
@@ -59,6 +65,7 @@ struct APIKeyRecord: Sendable {
         self.tier = tier
         self.allowedAddresses = allowedAddresses
         self.client = client
+        self.origin = origin
     }
 
     func mayBeUsed(from address: String?) -> Bool {
@@ -70,7 +77,7 @@ struct APIKeyRecord: Sendable {
     var principal: Principal {
         Principal(
             subject: self.subject, name: self.name, tenant: self.grant.tenant, scopes: self.grant.scopes,
-            stations: self.grant.stations.map(Set.init), credential: .apiKey, credentialID: self.id,
+            limits: self.grant.limits, credential: .apiKey, credentialID: self.id,
             expires: self.grant.expires, tier: self.tier, client: self.client)
     }
 }

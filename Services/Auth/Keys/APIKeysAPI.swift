@@ -29,15 +29,15 @@ struct APIKeysAPI {
             router.get(RouterPath("\(path)/:id")) { _, context in try await self.show(context) }
             router.delete(RouterPath("\(path)/:id")) { _, context in try await self.revoke(context) }
             router.post(RouterPath("\(path)/:id/rotate")) { request, context in
-                try await KeyRotation(writer: self.writer).answer(request, context)
+                try await KeyRotation(database: self.database, writer: self.writer).answer(request, context)
             }
         }
     }
 
     private func create(_ request: Request, _ context: APIContext) async throws -> Response {
-        let asker = try context.require(Self.scope)
+        let asker = try context.requireSomewhere(Self.scope)
         let body = try await request.credentialBody(APIKeyBody.self, context)
-        let record = try body.record(for: asker)
+        let record = try body.record(for: asker, until: try await asker.latestEnd(self.database))
         let key = Secret((body.kind ?? .wave).prefix)
         let entry = AuditEntry("key.create", by: context, tenant: record.grant.tenant, target: record.id)
         try await self.writer.write(for: asker) { mutation in
@@ -52,7 +52,7 @@ struct APIKeysAPI {
     }
 
     private func list(_ request: Request, _ context: APIContext) async throws -> Response {
-        let asker = try context.require(Self.scope)
+        let asker = try context.requireSomewhere(Self.scope)
         let page = try Page(request)
         let tenant = try Authority(asker).tenant(of: request)
         let rows = try await self.database.query(
@@ -66,7 +66,7 @@ struct APIKeysAPI {
     }
 
     private func show(_ context: APIContext) async throws -> Response {
-        let asker = try context.require(Self.scope)
+        let asker = try context.requireSomewhere(Self.scope)
         let id = try context.requireName("id")
         let rows = try await self.database.query(
             "SELECT \(APIKeyListed.columns) FROM api_keys WHERE id = \(id) AND \(Authority(asker).covers)")
@@ -75,7 +75,7 @@ struct APIKeysAPI {
     }
 
     private func revoke(_ context: APIContext) async throws -> Response {
-        let asker = try context.require(Self.scope)
+        let asker = try context.requireSomewhere(Self.scope)
         let id = try context.requireName("id")
         let entry = AuditEntry("key.revoke", by: context, target: id)
         let isRevoked = try await self.writer.write(for: asker) { mutation in
@@ -88,24 +88,49 @@ struct APIKeysAPI {
 }
 
 extension Mutation {
-    /// Revokes the valid API keys that a condition on `api_keys` names. Returns how many.
+    /// Revokes the valid API keys that a condition on `api_keys` names, and the tokens that were made with them. Returns how many keys.
     @discardableResult
     func revokeKeys(_ condition: Query, audit entry: AuditEntry) async throws -> Int {
         let rows = try await self.query(
             """
             UPDATE api_keys SET revoked_at = now() WHERE revoked_at IS NULL AND (\(condition))
-            RETURNING id, tenant, expires_at
+            RETURNING id, tenant
             """)
         for row in rows {
             let (id, tenant) = (try row.decode("id", as: String.self), try row.decode("tenant", as: String.self))
-            // Connections may be open that know nothing of an end, so it counts from now.
-            let until = try row.decode("expires_at", as: Timestamp?.self).map { max($0, .now) }
+            _ = try await self.query(
+                "UPDATE access_tokens SET revoked_at = now() WHERE origin = \(id) AND revoked_at IS NULL")
+            // The key's row says that it is revoked; signed tokens that were made with it are valid for so long.
+            let until = Timestamp.now + .seconds(AccessTokens.lifetimeMax)
             try await self.revoke(CredentialRevoked(kind: .apiKey, id: id, until: until), tenant: tenant)
             var entry = entry
             (entry.target, entry.tenant) = (id, tenant)
             try await self.audit(entry)
         }
         return rows.count
+    }
+
+    /// Revokes what was made with the credentials of a session that was stolen, and with whatever they made: API keys, and clients that
+    /// get tokens in their own name.
+    func revokeMade(in session: String, audit entry: AuditEntry) async throws {
+        let made = try await self.query(
+            """
+            WITH RECURSIVE made (id) AS (
+                SELECT \(session)::text
+                UNION
+                SELECT child.id FROM made JOIN (
+                    SELECT id, origin FROM api_keys UNION ALL SELECT id, origin FROM oauth_clients
+                ) AS child ON child.origin = made.id
+            )
+            SELECT id FROM made
+            """)
+        let ids = try made.map { row throws(DatabaseError) in try row.decode("id", as: String.self) }
+        var ofKey = entry
+        (ofKey.action, ofKey.reason) = ("key.revoke", "session \(session)")
+        try await self.revokeKeys("id = ANY (\(ids))", audit: ofKey)
+        var ofClient = entry
+        (ofClient.action, ofClient.reason) = ("client.revoke", "session \(session)")
+        try await self.revokeClients("id = ANY (\(ids)) AND \(OAuth2Client.actsForItself)", audit: ofClient)
     }
 
     /// Makes a tenant known that an administrator names for the first time.

@@ -7,6 +7,7 @@ import ServiceKit
 
 /// `POST /v1/auth/keys/{id}/rotate` (contract wave §10): a new key that is worth the same, while the old one stays good for a while.
 struct KeyRotation {
+    let database: Database
     let writer: EventWriter
 
     private struct Body: CredentialBody {
@@ -28,7 +29,7 @@ struct KeyRotation {
     private static let hoursDefault = 24
 
     func answer(_ request: Request, _ context: APIContext) async throws -> Response {
-        let asker = try context.require(APIKeysAPI.scope)
+        let asker = try context.requireSomewhere(APIKeysAPI.scope)
         let id = try context.requireName("id")
         let body = try await request.optionalCredentialBody(Body.self, context)
         let hours = body?.grace_period_hours ?? Self.hoursDefault
@@ -39,8 +40,9 @@ struct KeyRotation {
                 details: ["field": "grace_period_hours"])
         }
         let entry = AuditEntry("key.rotate", by: context, target: id, reason: "\(hours) h of grace")
+        let end = try await asker.latestEnd(self.database)
         let rotated = try await self.writer.write(for: asker) { mutation in
-            try await Self.rotate(id, hours: hours, by: asker, audit: entry, mutation)
+            try await Self.rotate(id, hours: hours, by: asker, until: end, audit: entry, mutation)
         }
         guard let (record, key, oldEnds) = rotated else {
             throw APIFailure(.notFound, "No such key, or it is revoked, expired or rotated already")
@@ -50,7 +52,8 @@ struct KeyRotation {
     }
 
     private static func rotate(
-        _ id: String, hours: Int, by asker: Principal, audit entry: AuditEntry, _ mutation: Mutation
+        _ id: String, hours: Int, by asker: Principal, until end: Timestamp?, audit entry: AuditEntry,
+        _ mutation: Mutation
     ) async throws -> (APIKeyRecord, key: String, oldEnds: Timestamp)? {
         let newID = ULID().text
         let rows = try await mutation.query(
@@ -61,17 +64,25 @@ struct KeyRotation {
             WHERE before.id = old.id AND old.id = \(id) AND old.revoked_at IS NULL AND old.replaced_by IS NULL
                 AND (old.expires_at IS NULL OR old.expires_at > now())
                 AND old.id IN (SELECT id FROM api_keys WHERE \(Authority(asker).covers))
-            RETURNING old.id, old.name, old.tenant, old.subject, old.scope, old.stations, old.tier, before.expires_at,
-                old.allowed_ips, old.client_id, old.prefix, old.expires_at AS ends
+            RETURNING old.id, old.name, old.tenant, old.subject, old.scope, old.stations, old.streams, old.cameras,
+                old.obs_connections, old.tier, before.expires_at, old.allowed_ips, old.client_id, old.origin, old.prefix, old.expires_at AS ends
             """)
         guard let row = rows.first else { return nil }
         var record = try APIKeyRecord(row)
         // Whoever gets the new key gets what it may do.
         try record.grant.requireWithin(asker)
-        guard record.tier == asker.tier || asker.scopes.contains(.authAdmin) else {
+        guard record.tier == asker.tier || asker.administersAuth else {
             throw APIFailure(.forbidden, "Another tier needs the scope auth:admin", details: ["field": "tier"])
         }
+        // Shortening it would end what uses the key long after whoever rotated it has gone.
+        if let end, record.grant.expires.map({ $0 > end }) ?? true {
+            throw APIFailure(
+                .forbidden, "The key ends later than the asker's credential: rotate it with one that lasts as long",
+                details: ["field": "expires_at"])
+        }
+        try asker.requireCoverage(of: record.principal)
         record.id = newID
+        record.origin = asker.lineage ?? record.origin
         let key = Secret(Secret.Prefix(of: try row.decode("prefix")) ?? .apiKey)
         try await record.insert(key, mutation)
         try await mutation.audit(entry)

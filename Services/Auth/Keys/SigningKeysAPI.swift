@@ -18,18 +18,18 @@ struct SigningKeysAPI {
 
     func add(to router: Router<APIContext>) {
         router.get("/v1/auth/signing-keys") { _, context in
-            _ = try context.require(.authAdmin)
+            try context.require(.authAdmin, on: .channel)
             return Response.json(List(data: await self.keys.list()))
         }
         router.post("/v1/auth/signing-keys") { _, context in
-            let asker = try context.require(.authAdmin)
+            let asker = try context.require(.authAdmin, on: .channel)
             let entry = AuditEntry("signing_key.rotate", by: context)
             let kid = try await self.keys.rotate(self.writer, for: asker, audit: entry)
             let lead = SigningKeys.lead.components.seconds
             return Response.json(Made(kid: kid, signs_in_seconds: lead), status: .created)
         }
         router.delete("/v1/auth/signing-keys/:id") { _, context in
-            let asker = try context.require(.authAdmin)
+            let asker = try context.require(.authAdmin, on: .channel)
             let id = try context.requireName("id")
             let entry = AuditEntry("signing_key.revoke", by: context, target: id)
             guard try await self.keys.revoke(id, self.writer, for: asker, audit: entry) else {

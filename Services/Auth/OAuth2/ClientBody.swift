@@ -19,18 +19,30 @@ struct ClientBody: CredentialBody {
 
     private static let redirectsMax = 10
 
-    /// The client that the asker may make. Throws 400 and 403.
-    func client(for asker: Principal, secretHash: String?) throws(APIFailure) -> OAuth2Client {
+    /// The client that the asker may make. One that gets tokens in its own name ends by `until` at the latest. Throws 400 and 403.
+    func client(for asker: Principal, secretHash: String?, until: Timestamp?) throws(APIFailure) -> OAuth2Client {
         let name = try self.name.requireName(field: "name")
         let grant = try Grant(
-            for: asker, tenant: self.tenant, scope: self.scope, stations: self.stations, timeToLive: nil, standard: nil,
-            range: 1...AccessTokens.lifetimeMax)
+            for: asker, tenant: self.tenant, scope: self.scope, rooms: RoomLists(stations: self.stations),
+            timeToLive: nil,
+            standard: nil,
+            range: 1...AccessTokens.lifetimeMax, until: until)
+        // A client has stations only.
+        guard grant.limits.map({ $0.kinds == [.station] }) ?? true else {
+            throw APIFailure(
+                .forbidden, "A credential that is limited to other rooms than stations makes no clients",
+                details: ["field": "stations"])
+        }
         let grants = Set(self.grants ?? [.clientCredentials])
         try Self.check(grants, type: self.type ?? .confidential)
-        return OAuth2Client(
+        let client = OAuth2Client(
             id: "client_\(ULID())", name: name, tenant: grant.tenant, scopes: grant.scopes,
-            stations: grant.stations.map(Set.init), grants: grants, redirectURIs: try self.redirects(for: grants),
-            format: self.token_format ?? .opaque, secretHash: secretHash)
+            stations: grant.limits?.stations, grants: grants, redirectURIs: try self.redirects(for: grants),
+            format: self.token_format ?? .opaque, secretHash: secretHash,
+            // What the others get is their users' to give.
+            expires: grants.contains(.clientCredentials) ? grant.expires : nil)
+        try asker.requireCoverage(of: client.principal)
+        return client
     }
 
     private static func check(_ grants: Set<GrantType>, type: OAuth2Client.Kind) throws(APIFailure) {

@@ -23,6 +23,7 @@ struct ClientsAPI {
         let token_format: AccessTokens.Format
         let created_by: String?
         let created_at: String
+        let expires_at: String?
         let revoked_at: String?
 
         init(
@@ -40,6 +41,7 @@ struct ClientsAPI {
             self.token_format = client.format
             self.created_by = maker
             self.created_at = created.iso8601
+            self.expires_at = client.expires?.iso8601
             self.revoked_at = revoked?.iso8601
         }
 
@@ -58,20 +60,22 @@ struct ClientsAPI {
     }
 
     private func create(_ request: Request, _ context: APIContext) async throws -> Response {
-        let asker = try context.require(APIKeysAPI.scope)
+        let asker = try context.requireSomewhere(APIKeysAPI.scope)
         let body = try await request.credentialBody(ClientBody.self, context)
         let secret = body.type == .public ? nil : Secret(.clientSecret)
-        let client = try body.client(for: asker, secretHash: secret?.hash)
+        let client = try body.client(
+            for: asker, secretHash: secret?.hash, until: try await asker.latestEnd(self.database))
         let entry = AuditEntry("client.create", by: context, tenant: client.tenant, target: client.id)
         try await self.writer.write(for: asker) { mutation in
             try await mutation.ensureChannel(client.tenant)
             _ = try await mutation.query(
                 """
                 INSERT INTO oauth_clients (id, secret_hash, name, tenant, scope, stations, redirect_uris, grants, token_format,
-                                           created_by, client_id)
+                                           created_by, client_id, expires_at, origin)
                 VALUES (\(client.id), \(client.secretHash), \(client.name), \(client.tenant), \(client.scopes.claim),
                         \(client.stations?.sorted()), \(client.redirectURIs), \(client.grants.map(\.rawValue).sorted()),
-                        \(client.format.rawValue), \(asker.subject), \(asker.client))
+                        \(client.format.rawValue), \(asker.subject), \(asker.client), \(client.expires),
+                        \(asker.lineage))
                 """)
             try await mutation.audit(entry)
         }
@@ -79,13 +83,13 @@ struct ClientsAPI {
     }
 
     private func list(_ request: Request, _ context: APIContext) async throws -> Response {
-        let asker = try context.require(APIKeysAPI.scope)
+        let asker = try context.requireSomewhere(APIKeysAPI.scope)
         let page = try Page(request)
         let tenant = try Authority(asker).tenant(of: request)
         let rows = try await self.database.query(
             """
             SELECT \(OAuth2Client.columns) FROM oauth_clients
-            WHERE tenant = \(tenant) AND \(Authority(asker).covers)
+            WHERE tenant = \(tenant) AND \(Authority(asker).coversClients)
                 AND (\(page.cursor)::text IS NULL OR id > \(page.cursor)::text)
             ORDER BY id LIMIT \(page.limit + 1)
             """)
@@ -93,16 +97,16 @@ struct ClientsAPI {
     }
 
     private func show(_ context: APIContext) async throws -> Response {
-        let asker = try context.require(APIKeysAPI.scope)
+        let asker = try context.requireSomewhere(APIKeysAPI.scope)
         let id = try context.requireName("id")
         let rows = try await self.database.query(
-            "SELECT \(OAuth2Client.columns) FROM oauth_clients WHERE id = \(id) AND \(Authority(asker).covers)")
+            "SELECT \(OAuth2Client.columns) FROM oauth_clients WHERE id = \(id) AND \(Authority(asker).coversClients)")
         guard let row = rows.first else { throw APIFailure(.notFound, "No such client") }
         return Response.json(try Shown(row))
     }
 
     private func revoke(_ context: APIContext) async throws -> Response {
-        let asker = try context.require(APIKeysAPI.scope)
+        let asker = try context.requireSomewhere(APIKeysAPI.scope)
         let id = try context.requireName("id")
         let entry = AuditEntry("client.revoke", by: context, target: id)
         let isRevoked = try await self.writer.write(for: asker) { mutation in
@@ -116,7 +120,7 @@ struct ClientsAPI {
 extension Mutation {
     /// Revokes a client and all that came from it. `false`: there is none with that id that is valid and within the asker's authority.
     func revokeClient(_ id: String, by authority: Authority, audit entry: AuditEntry) async throws -> Bool {
-        try await self.revokeClients("id = \(id) AND \(authority.covers)", audit: entry) == 1
+        try await self.revokeClients("id = \(id) AND \(authority.coversClients)", audit: entry) == 1
     }
 
     /// Revokes the valid clients that a condition on `oauth_clients` names, and all that came from them: sessions, access tokens, codes,

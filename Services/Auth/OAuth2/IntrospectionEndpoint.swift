@@ -33,7 +33,7 @@ struct IntrospectionEndpoint {
             guard form["client_id"] == nil, form["client_secret"] == nil else {
                 throw FormParameters.invalid("The request authenticates in more than one way")
             }
-            return try context.require(APIKeysAPI.scope)
+            return try context.requireSomewhere(APIKeysAPI.scope)
         }
         let proof = try ClientProof(form, authorization: request.headers[.authorization])
         let client = try await self.clients.authenticate(proof, address: context.clientAddress)
@@ -45,15 +45,19 @@ struct IntrospectionEndpoint {
     /// Of a token that is not the asker's to know about, no more than that it is not active here (§2.2).
     private func describe(_ token: String, for asker: Principal) async throws -> JSON {
         guard token.utf8.count <= 8192 else { return Self.inactive }
-        func mayKnow(_ tenant: String) -> Bool { tenant == asker.tenant || asker.scopes.contains(.authAdmin) }
+        func mayKnow(_ tenant: String, _ limits: RoomLimits?) -> Bool {
+            asker.administersAuth || tenant == asker.tenant && asker.limits?.contain(limits) ?? true
+        }
         if token.hasPrefix(Secret.Prefix.refreshToken.rawValue) {
-            guard let found = try await self.refreshToken(token), mayKnow(found.tenant) else { return Self.inactive }
+            guard let found = try await self.refreshToken(token), mayKnow(found.tenant, found.limits) else {
+                return Self.inactive
+            }
             return found.description
         }
         do throws(AccessError) {
             // Without an address: a key that is bound to some is not active for one that nobody names.
             let principal = try await self.credentials.verify(token, nil)
-            guard mayKnow(principal.tenant) else { return Self.inactive }
+            guard mayKnow(principal.tenant, principal.limits) else { return Self.inactive }
             return self.describe(principal, token)
         } catch {
             guard error != .unavailable else {
@@ -75,9 +79,10 @@ struct IntrospectionEndpoint {
         ]
         answer["client_id"] = principal.client.map(JSON.string)
         answer["sid"] = principal.session.map(JSON.string)
+        answer["origin"] = principal.origin.map(JSON.string)
         answer["exp"] = (principal.expires?.seconds).map(JSON.integer)
         answer["iat"] = (principal.issued?.seconds).map(JSON.integer)
-        answer["stations"] = principal.stations.map { .array($0.sorted().map(JSON.string)) }
+        for (field, ids) in RoomLists(principal.limits).lists { answer[field] = .array(ids.map(JSON.string)) }
         return .object(answer)
     }
 
@@ -89,10 +94,11 @@ struct IntrospectionEndpoint {
         return Data(base64Encoded: plain + padding).flatMap { JSON(parsing: Array($0)) }
     }
 
-    private func refreshToken(_ token: String) async throws -> (tenant: String, description: JSON)? {
+    private func refreshToken(_ token: String) async throws -> (tenant: String, limits: RoomLimits?, description: JSON)?
+    {
         let rows = try await self.database.query(
             """
-            SELECT s.id, s.client_id, s.tenant, s.scope, s.expires_at, r.created_at, u.id AS user_id, u.name FROM refresh_tokens r
+            SELECT s.id, s.client_id, s.tenant, s.stations, s.scope, s.expires_at, r.created_at, u.id AS user_id, u.name FROM refresh_tokens r
             JOIN sessions s ON s.id = r.session_id JOIN users u ON u.id = s.user_id
             WHERE r.hash = \(Secret.hash(token)) AND r.used_at IS NULL AND s.revoked_at IS NULL AND s.expires_at > now()
                 AND u.disabled_at IS NULL
@@ -108,7 +114,8 @@ struct IntrospectionEndpoint {
             "iat": .integer(try row.decode("created_at", as: Timestamp.self).seconds),
         ]
         answer["client_id"] = try row.decode("client_id", as: String?.self).map(JSON.string)
-        return (tenant, .object(answer))
+        let stations = try row.decode("stations", as: [String]?.self)
+        return (tenant, RoomLists(stations: stations).limits, .object(answer))
     }
 }
 

@@ -22,12 +22,15 @@ struct OAuth2Client: Sendable {
     let redirectURIs: [String]
     let format: AccessTokens.Format
     let secretHash: String?
+    /// After this it is unknown; `nil`: it has no end.
+    let expires: Timestamp?
 
     var kind: Kind { self.secretHash == nil ? .public : .confidential }
 
     static let columns: Query =
         """
-        id, name, tenant, scope, stations, grants, redirect_uris, token_format, secret_hash, created_by, created_at, revoked_at
+        id, name, tenant, scope, stations, grants, redirect_uris, token_format, secret_hash, expires_at, created_by, created_at,
+        revoked_at
         """
 
     /// A condition on `oauth_clients`: it gets tokens by the word of its maker alone. Those of the others are their users' to give.
@@ -44,11 +47,13 @@ struct OAuth2Client: Sendable {
         self.redirectURIs = try row.decode("redirect_uris")
         self.format = AccessTokens.Format(rawValue: try row.decode("token_format")) ?? .opaque
         self.secretHash = try row.decode("secret_hash")
+        self.expires = try row.decode("expires_at")
     }
 
     init(
         id: String, name: String, tenant: String, scopes: Scopes, stations: Set<String>? = nil, grants: Set<GrantType>,
-        redirectURIs: [String], format: AccessTokens.Format = .opaque, secretHash: String? = nil
+        redirectURIs: [String], format: AccessTokens.Format = .opaque, secretHash: String? = nil,
+        expires: Timestamp? = nil
     ) {
         self.id = id
         self.name = name
@@ -59,6 +64,7 @@ struct OAuth2Client: Sendable {
         self.redirectURIs = redirectURIs
         self.format = format
         self.secretHash = secretHash
+        self.expires = expires
     }
 
     /// The client as a holder of credentials, with all that it was made with.
@@ -69,7 +75,7 @@ struct OAuth2Client: Sendable {
     }
 }
 
-/// The clients that are not revoked.
+/// The clients that are neither revoked nor over.
 struct OAuth2Clients: Sendable {
     let database: Database
     let trail: AuditTrail
@@ -79,7 +85,10 @@ struct OAuth2Clients: Sendable {
     func client(_ id: String) async throws -> OAuth2Client? {
         guard Grant.isName(id) else { return nil }
         let rows = try await self.database.query(
-            "SELECT \(OAuth2Client.columns) FROM oauth_clients WHERE id = \(id) AND revoked_at IS NULL")
+            """
+            SELECT \(OAuth2Client.columns) FROM oauth_clients
+            WHERE id = \(id) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+            """)
         return try rows.first.map { row throws(DatabaseError) in try OAuth2Client(row) }
     }
 

@@ -62,7 +62,7 @@ struct RevocationEndpoint {
         try self.require(client, is: try row.decode("client_id"), context)
         let session = try row.decode("id", as: String.self)
         try await self.writer.write { mutation in
-            try await self.sessions.revoke(session, reason: "given back", mutation)
+            try await self.sessions.revoke(session, reason: .givenBack, mutation)
         }
     }
 

@@ -53,7 +53,9 @@ struct TokenEndpoint {
         var principal = client.principal
         if let scope { principal.scopes = try Self.scopes(scope, within: client.scopes) }
         principal.credentialID = ULID().text
-        principal.expires = .now + .seconds(Self.lifetime)
+        let (now, end) = (Timestamp.now, client.expires?.roundedDownToSecond)
+        let expires = [now + .seconds(Self.lifetime), end].compactMap(\.self).min() ?? now
+        principal.expires = expires
         principal.credential = client.format == .jwt ? .jwt : .oauth2
         let entry = AuditEntry(
             "token.issue", tenant: client.tenant, actor: client.id, address: context.clientAddress,
@@ -63,14 +65,18 @@ struct TokenEndpoint {
         let token = try await self.writer.write { mutation in
             // A client that is revoked meanwhile gets nothing.
             let rows = try await mutation.query(
-                "SELECT 1 FROM oauth_clients WHERE id = \(client.id) AND revoked_at IS NULL")
+                """
+                SELECT 1 FROM oauth_clients
+                WHERE id = \(client.id) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+                """)
             guard !rows.isEmpty else { throw ClientProof.invalidClient }
             try await bound.requireRoom(
                 for: client.id, of: client.id, tenant: client.tenant, address: address, mutation)
             try await mutation.audit(entry)
             return try await tokens.issue(issued, as: client.format, mutation)
         }
-        return Answer(access_token: token, expires_in: Self.lifetime, scope: principal.scopes.claim)
+        return Answer(
+            access_token: token, expires_in: Int((expires - now).milliseconds / 1000), scope: principal.scopes.claim)
     }
 
     /// Throws 400 (`invalid_scope`).
@@ -121,7 +127,7 @@ struct TokenEndpoint {
     ) async throws -> APIFailure {
         if let session {
             try await self.writer.write { mutation in
-                try await self.sessions.revoke(session, reason: "code shown twice", mutation)
+                try await self.sessions.revoke(session, reason: .codeShownTwice, mutation)
             }
         }
         return self.refuse("code shown twice", client, context)
@@ -144,7 +150,8 @@ struct TokenEndpoint {
     ) async throws -> Answer {
         let scopes = try scope.map { claim throws(APIFailure) in try Self.scopes(claim, within: client.scopes) }
         let issued = try await self.sessions.refresh(
-            token, client: client.id, scopes: scopes, format: client.sessionFormat, address: context.clientAddress)
+            token, client: client.id, scopes: scopes, format: client.sessionFormat,
+            from: Device(address: context.clientAddress, userAgent: nil))
         return Self.answer(issued, client)
     }
 

@@ -18,13 +18,14 @@ struct AccessTokens: Sendable {
         let secret = format == .opaque ? Secret(.accessToken) : nil
         let kind: CredentialKind = format == .opaque ? .oauth2 : .jwt
         let scope = principal.scopes.claim
+        let rooms = RoomLists(principal.limits)
         _ = try await mutation.query(
             """
-            INSERT INTO access_tokens (id, hash, client_id, name, tenant, scope, stations, expires_at, kind, subject, session_id,
-                                       tier, roles)
+            INSERT INTO access_tokens (id, hash, client_id, name, tenant, scope, \(RoomLists.columns), expires_at, kind, subject, session_id,
+                                       origin, tier, roles)
             VALUES (\(principal.credentialID), \(secret?.hash), \(principal.client), \(principal.name), \(principal.tenant), \(scope),
-                    \(principal.stations.map { $0.sorted() }), \(expires), \(kind.rawValue), \(principal.subject),
-                    \(principal.session), \(principal.tier.rawValue), \(principal.roles))
+                    \(rooms.stations), \(rooms.streams), \(rooms.cameras), \(rooms.obsConnections), \(expires), \(kind.rawValue), \(principal.subject),
+                    \(principal.session), \(principal.origin), \(principal.tier.rawValue), \(principal.roles))
             """)
         if let secret { return secret.text }
         return try await self.keys.sign(principal, issued: issued, expires: expires, mutation)
@@ -34,7 +35,8 @@ struct AccessTokens: Sendable {
     static func principal(hash: String, _ database: Database) async throws(DatabaseError) -> Principal? {
         let rows = try await database.query(
             """
-            SELECT id, client_id, name, tenant, scope, stations, expires_at, created_at, subject, session_id, tier, roles
+            SELECT id, client_id, name, tenant, scope, \(RoomLists.columns), expires_at, created_at, subject, session_id,
+                origin, tier, roles
             FROM access_tokens WHERE hash = \(hash) AND revoked_at IS NULL AND expires_at > now()
             """)
         guard let row = rows.first else { return nil }
@@ -42,12 +44,12 @@ struct AccessTokens: Sendable {
         return Principal(
             subject: try row.decode("subject"), name: try row.decode("name"), tenant: try row.decode("tenant"),
             scopes: Scopes(claim: try row.decode("scope")),
-            stations: try row.decode("stations", as: [String]?.self).map(Set.init), credential: .oauth2,
+            limits: try RoomLists(row).limits, credential: .oauth2,
             // By this process's clock, as revocations are; the database's may differ.
             credentialID: id, issued: ULID(text: id)?.time ?? created,
             expires: try row.decode("expires_at"), tier: Tier(rawValue: try row.decode("tier")) ?? .free,
             client: try row.decode("client_id"), session: try row.decode("session_id"),
-            roles: try row.decode("roles", as: [String]?.self))
+            origin: try row.decode("origin"), roles: try row.decode("roles", as: [String]?.self))
     }
 
     /// Revokes one token, opaque or signed. `false`: there is none with that id that is valid and within the asker's authority.

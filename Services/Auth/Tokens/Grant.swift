@@ -6,8 +6,8 @@ import ServiceKit
 struct Grant {
     var tenant: String
     var scopes: Scopes
-    /// The stations that it may see; `nil`: all of its tenant.
-    var stations: [String]?
+    /// The rooms that it is limited to; `nil`: all of its tenant.
+    var limits: RoomLimits?
     var expires: Timestamp?
 
     /// Everything that an owner may do in their tenant.
@@ -15,50 +15,49 @@ struct Grant {
 
     /// Bounds that keep an access token short enough for a URL.
     private static let scopeBytesMax = 1024
-    private static let stationsMax = 50
+    private static let roomsMax = 50
 
     /// What was granted before.
-    init(tenant: String, scopes: Scopes, stations: [String]?, expires: Timestamp?) {
+    init(tenant: String, scopes: Scopes, limits: RoomLimits?, expires: Timestamp?) {
         self.tenant = tenant
         self.scopes = scopes
-        self.stations = stations
+        self.limits = limits
         self.expires = expires
     }
 
     /// - Parameters:
     ///   - tenant: `nil`: the asker's own. Another one needs `auth:admin`.
     ///   - scope: names separated by spaces; `nil`: everything.
-    ///   - stations: `nil`: the asker's own.
-    ///   - timeToLive: seconds, in `range`; `nil`: `standard`, and without one the credential has no end.
+    ///   - rooms: without a list, the asker's own.
+    ///   - timeToLive: seconds, in `range`; `nil`: `standard`, and without one the credential has no end of its own.
+    ///   - until: the latest end, which shortens every lifetime; `nil`: none.
     init(
-        for principal: Principal, tenant: String?, scope: String?, stations: [String]? = nil, timeToLive: Int?,
-        standard: Int?, range: ClosedRange<Int>
+        for principal: Principal, tenant: String?, scope: String?, rooms: RoomLists = RoomLists(), timeToLive: Int?,
+        standard: Int?, range: ClosedRange<Int>, until: Timestamp?
     ) throws(APIFailure) {
         self.tenant = tenant ?? principal.tenant
         guard Self.isName(self.tenant) else {
             throw APIFailure(
                 .badRequest, "tenant must be 1 to 64 letters, digits, '-' or '_'", details: ["field": "tenant"])
         }
-        guard self.tenant == principal.tenant || principal.scopes.contains(.authAdmin) else {
+        guard self.tenant == principal.tenant || principal.administersAuth else {
             throw APIFailure(.forbidden, "Another tenant needs the scope auth:admin", details: ["field": "tenant"])
         }
         self.scopes = try Self.scopes(scope, of: principal)
-        self.stations = try Self.stations(stations, of: principal)
+        self.limits = try Self.limits(rooms, of: principal)
         if let timeToLive, !range.contains(timeToLive) {
             throw APIFailure(
                 .badRequest, "The lifetime must be from \(range.lowerBound) to \(range.upperBound) s",
                 details: ["field": "ttl_seconds"])
         }
-        self.expires = (timeToLive ?? standard).map { Timestamp.now + .seconds($0) }
+        let asked = (timeToLive ?? standard).map { Timestamp.now + .seconds($0) }
+        self.expires = [asked, until?.roundedDownToSecond].compactMap(\.self).min()
     }
 
     /// Throws 403 unless somebody with that principal's rights could have granted this.
     func requireWithin(_ principal: Principal) throws(APIFailure) {
         _ = try Self.check(self.scopes, of: principal)
-        guard let limit = principal.stations else { return }
-        guard let stations = self.stations, limit.isSuperset(of: stations) else {
-            throw APIFailure(.forbidden, "A station is not the asker's", details: ["field": "stations"])
-        }
+        try Self.check(self.limits, of: principal)
     }
 
     private static func scopes(_ claim: String?, of principal: Principal) throws(APIFailure) -> Scopes {
@@ -81,16 +80,26 @@ struct Grant {
         return scopes
     }
 
-    private static func stations(_ asked: [String]?, of principal: Principal) throws(APIFailure) -> [String]? {
-        guard let asked else { return principal.stations?.sorted() }
-        guard asked.count <= Self.stationsMax, asked.allSatisfy(Self.isName) else {
+    private static func limits(_ asked: RoomLists, of principal: Principal) throws(APIFailure) -> RoomLimits? {
+        let given = asked.lists
+        guard !given.isEmpty else { return principal.limits }
+        let count = given.map(\.ids.count).reduce(0, +)
+        for (field, ids) in given where count > Self.roomsMax || !ids.allSatisfy(Self.isName) {
             throw APIFailure(
-                .badRequest, "stations must be at most \(Self.stationsMax) ids", details: ["field": "stations"])
+                .badRequest, "\(field) must be ids, and all lists of rooms together at most \(Self.roomsMax)",
+                details: ["field": field])
         }
-        guard principal.stations?.isSuperset(of: asked) ?? true else {
-            throw APIFailure(.forbidden, "A station is not the asker's", details: ["field": "stations"])
-        }
-        return asked
+        try Self.check(asked.limits, of: principal)
+        return asked.limits
+    }
+
+    private static func check(_ limits: RoomLimits?, of principal: Principal) throws(APIFailure) {
+        guard let own = principal.limits, !own.contain(limits) else { return }
+        // Without any list, the stations are what is missing most often.
+        let kind = RoomLimits.kinds.first { !(limits?[$0] ?? []).isSubset(of: own[$0] ?? []) } ?? .station
+        throw APIFailure(
+            .forbidden, "A \(kind == .station ? "station" : "room") is not the asker's",
+            details: ["field": RoomLists.fields[kind] ?? ""])
     }
 
     /// A tenant's name, or an id: 1 to 64 letters and digits of ASCII, `-` and `_`.

@@ -5,7 +5,7 @@ import ServiceKit
 
 extension Principal {
     /// Asks for `is_good`: an API key is in its own row; of a token nothing may be revoked that it depends on, its user, client,
-    /// session and signing key among it.
+    /// session, API key and signing key among it.
     var standing: Query {
         guard self.credential != .apiKey else {
             return """
@@ -19,7 +19,8 @@ extension Principal {
             SELECT NOT EXISTS (
                 SELECT 1 FROM revocations
                 WHERE (kind = 'token' AND id = \(self.credentialID)) OR (kind = 'client' AND id = \(self.client))
-                    OR (kind = 'session' AND id = \(self.session)) OR (kind = 'signing_key' AND id = \(self.signingKey))
+                    OR (kind IN ('session', 'apikey') AND id = \(self.lineage))
+                    OR (kind = 'signing_key' AND id = \(self.signingKey))
                     OR (kind = 'user' AND id = \(self.subject)
                         AND (concerns_until IS NULL OR coalesce(\(self.issued), concerns_until) <= concerns_until))
             ) AS is_good

@@ -13,10 +13,11 @@ struct Seats {
     /// `false`: all of the owner's seats are taken.
     mutating func take(_ request: TakeSeat, at now: ContinuousClock.Instant) -> Bool {
         self.expire(at: now)
-        let taken = self.holders.values.reduce(0) { $0 + $1.seats[request.owner, default: 0] }
+        let taken = self.holders.values.reduce(0) { $0.addingClamped($1.seats[request.owner, default: 0]) }
         guard taken < request.max else { return false }
-        self.holders[request.holder, default: Holder(until: now + HoldSeats.lease)].seats[request.owner, default: 0] +=
-            1
+        var holder = self.holders[request.holder] ?? Holder(until: now + HoldSeats.lease)
+        holder.seats[request.owner] = holder.seats[request.owner, default: 0].addingClamped(1)
+        self.holders[request.holder] = holder
         return true
     }
 

@@ -19,7 +19,7 @@ struct SubjectsAPI {
 
     func add(to router: Router<APIContext>) {
         router.post("/v1/auth/subjects/revoke") { request, context in
-            let asker = try context.require(.authAdmin)
+            let asker = try context.require(.authAdmin, on: .channel)
             let subject = try await request.credentialBody(Body.self, context).subject
             guard (1...Self.subjectBytesMax).contains(subject.utf8.count),
                 !subject.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })

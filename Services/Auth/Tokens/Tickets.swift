@@ -16,12 +16,12 @@ struct Tickets: Sendable {
         let expires: Timestamp
     }
 
-    /// Makes a ticket that is worth what the principal is.
+    /// Makes a ticket that is worth what the principal is, but is not the sign-in itself.
     func make(for principal: Principal, audit entry: AuditEntry) async throws -> Made {
         let ticket = Secret(.ticket)
         // No longer than the credential itself.
         let expires = min(.now + .seconds(Self.lifetime), principal.expires ?? .now + .seconds(Self.lifetime))
-        let text = String(decoding: JSON.encode(principal), as: UTF8.self)
+        let text = String(decoding: JSON.encode(principal.ofTicket), as: UTF8.self)
         try await self.writer.write(for: principal) { mutation in
             _ = try await mutation.query(
                 "INSERT INTO tickets (hash, principal, expires_at) VALUES (\(ticket.hash), \(text), \(expires))")

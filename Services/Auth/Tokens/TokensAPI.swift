@@ -8,11 +8,14 @@ import ServiceKit
 
 /// `POST /v1/tokens`: one usable credential of any kind, for the owner and for tests. `DELETE /v1/tokens/{id}`: revokes one.
 struct TokensAPI {
+    let database: Database
     let writer: EventWriter
     let tokens: AccessTokens
 
     private struct Body: CredentialBody {
-        static let members: Set = ["type", "tenant", "scope", "ttl_seconds", "name", "stations", "tier"]
+        static let members: Set<String> = Set(RoomLists.fields.values).union([
+            "type", "tenant", "scope", "ttl_seconds", "name", "tier",
+        ])
 
         /// `jwt`, `oauth2` (an opaque access token) or `apikey`.
         var type: String
@@ -21,7 +24,16 @@ struct TokensAPI {
         var ttl_seconds: Int?
         var name: String?
         var stations: [String]?
+        var streams: [String]?
+        var cameras: [String]?
+        var obs_connections: [String]?
         var tier: Tier?
+
+        var rooms: RoomLists {
+            RoomLists(
+                stations: self.stations, streams: self.streams, cameras: self.cameras,
+                obsConnections: self.obs_connections)
+        }
     }
 
     private struct Answer: Encodable {
@@ -41,20 +53,22 @@ struct TokensAPI {
     }
 
     private func issue(_ request: Request, _ context: APIContext) async throws -> Response {
-        let asker = try context.require(.authAdmin)
+        let asker = try context.require(.authAdmin, on: .channel)
         let body = try await request.credentialBody(Body.self, context)
         guard let kind = CredentialKind(rawValue: body.type), kind != .anonymous else {
             throw APIFailure(.badRequest, "type must be jwt, oauth2 or apikey", details: ["field": "type"])
         }
         let grant = try Grant(
-            for: asker, tenant: body.tenant, scope: body.scope, stations: body.stations,
-            timeToLive: body.ttl_seconds, standard: 3600, range: Self.lifetime)
+            for: asker, tenant: body.tenant, scope: body.scope, rooms: body.rooms,
+            timeToLive: body.ttl_seconds, standard: 3600, range: Self.lifetime,
+            until: try await asker.latestEnd(self.database))
         let name = try (body.name ?? asker.name).requireName(field: "name")
         let id = ULID().text
         let principal = Principal(
             subject: asker.subject, name: name, tenant: grant.tenant, scopes: grant.scopes,
-            stations: grant.stations.map(Set.init), credential: kind, credentialID: id, issued: .now,
-            expires: grant.expires, tier: body.tier ?? asker.tier, client: asker.client, session: asker.session)
+            limits: grant.limits, credential: kind, credentialID: id, issued: .now,
+            expires: grant.expires, tier: body.tier ?? asker.tier, client: asker.client, origin: asker.lineage)
+        try asker.requireCoverage(of: principal)
         let entry = AuditEntry(
             kind == .apiKey ? "key.create" : "token.issue", by: context, tenant: grant.tenant, target: id)
         let token = try await self.writer.write(for: asker) { mutation in
@@ -77,13 +91,13 @@ struct TokensAPI {
         let key = Secret(.apiKey)
         let record = APIKeyRecord(
             id: principal.credentialID, name: principal.name, subject: principal.subject, grant: grant,
-            tier: principal.tier, client: principal.client)
+            tier: principal.tier, client: principal.client, origin: principal.origin)
         try await record.insert(key, mutation)
         return key.text
     }
 
     private func revoke(_ context: APIContext) async throws -> Response {
-        let asker = try context.require(APIKeysAPI.scope)
+        let asker = try context.requireSomewhere(APIKeysAPI.scope)
         let id = try context.requireName("id")
         let entry = AuditEntry("token.revoke", by: context, target: id)
         let isRevoked = try await self.writer.write(for: asker) { mutation in

@@ -14,18 +14,16 @@ struct DetectionsAPI {
 
     func add(to router: Router<APIContext>) {
         router.get("/v1/cameras/:id/detections") { request, context in
-            let principal = try context.require(.camerasRead)
-            let camera = try await self.cameras.camera(
-                try context.parameters.require("id"), tenant: principal.tenant)
+            let (id, principal) = try context.camera(.camerasRead)
+            let camera = try await self.cameras.camera(id, tenant: principal.tenant)
             let limit = try Self.number("limit", request, 1...1000) ?? 100
             let since = try Self.number("since", request, 0...DetectionDraft.timeMax) ?? 0
             let found = try await self.detections.latest(limit, of: camera, since: Int64(since))
             return Response.json(["detections": found])
         }
         router.post("/v1/cameras/:id/detections") { request, context in
-            let principal = try context.require(.camerasWrite)
-            let camera = try await self.cameras.camera(
-                try context.parameters.require("id"), tenant: principal.tenant)
+            let (id, principal) = try context.camera(.camerasWrite)
+            let camera = try await self.cameras.camera(id, tenant: principal.tenant)
             let body = try await request.decodeJSON(JSON.self, context)
             let drafts = try Self.drafts(body, camera: camera)
             let faces = try await self.detections.add(drafts, to: camera, tenant: principal.tenant)

@@ -43,14 +43,11 @@ final class TLSTermination: Service {
         self.tell(certificate)
     }
 
-    /// The connection as the rest of the gateway sees it. `nil`: there were no descriptors for it, and it is closed.
+    /// The connection as the rest of the gateway sees it. `nil`: there were no descriptors for it; `socket` stays open.
     func plainSide(of socket: TCPSocket, peer: String) -> TCPSocket? {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else {
-            socket.close()
-            return nil
-        }
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { return nil }
         // A client that does not read must look like one, soon: not fill buffers here that its loop does not see.
         for end in ends {
             var bytes = Self.pairBytesMax

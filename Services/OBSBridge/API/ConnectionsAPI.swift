@@ -33,10 +33,9 @@ struct ConnectionsAPI {
 
     @Sendable
     private func list(_ context: APIContext) async throws -> Response {
-        let principal = try context.requirePrincipal()
-        if !principal.scopes.containsSomewhere(.obsRead) { _ = try context.require(.obsRead) }
+        let principal = try context.requireSomewhere(.obsRead)
         let visible = try await self.connections.list(tenant: principal.tenant)
-            .filter { principal.scopes.contains(.obsRead, on: $0.name) }
+            .filter { principal.permits(.obsRead, on: .obsConnection($0.name)) }
         return .json(
             [
                 "connections": .array(visible.map(self.json)), "total": .integer(Int64(visible.count)),
@@ -45,14 +44,16 @@ struct ConnectionsAPI {
 
     @Sendable
     private func create(_ request: Request, _ context: APIContext) async throws -> Response {
-        let body = try await request.decodeObject(context)
-        let draft = try ConnectionDraft(body)
+        let principal = try await self.audit.authorize("connection.create", .obsConnect, on: nil, context)
+        let draft = try ConnectionDraft(try await request.decodeObject(context))
+        try draft.requireOnlyKnown()
+        try draft.requireStream(within: principal)
         let name = try draft.name()
         _ = try draft.requireAddress()
         let connection = try await self.audit.carryOut(
-            "connection.create", .obsConnect, on: name, context, details: Self.details(body)
+            "connection.create", .obsConnect, on: name, context, details: draft.details
         ) { principal in
-            let connection = try await self.connections.create(name, draft, tenant: principal.tenant)
+            let connection = try await self.connections.create(name, draft, by: principal)
             await self.keepers.apply(connection)
             return connection
         }
@@ -68,16 +69,18 @@ struct ConnectionsAPI {
 
     @Sendable
     private func update(_ request: Request, _ context: APIContext) async throws -> Response {
-        let body = try await request.decodeObject(context)
-        let draft = try ConnectionDraft(body)
+        let name = self.target.name(context)
+        let principal = try await self.audit.authorize("connection.update", .obsConnect, on: name, context)
+        let draft = try ConnectionDraft(try await request.decodeObject(context))
+        try draft.requireOnlyKnown()
         guard !draft.isEmpty else {
             throw APIFailure(.badRequest, "Validation failed: at least one field of a connection is required")
         }
-        let name = self.target.name(context)
+        try draft.requireStream(within: principal)
         let connection = try await self.audit.carryOut(
-            "connection.update", .obsConnect, on: name, context, details: Self.details(body)
+            "connection.update", .obsConnect, on: name, context, details: draft.details
         ) { principal in
-            let connection = try await self.connections.update(name, draft, tenant: principal.tenant)
+            let connection = try await self.connections.update(name, draft, by: principal)
             await self.keepers.apply(connection)
             return connection
         }
@@ -111,16 +114,12 @@ struct ConnectionsAPI {
             "streamId": JSON(connection.stream),
             "state": .string((status?.state ?? (connection.enabled ? .connecting : .off)).rawValue),
             "connected": .bool(status?.isConnected ?? false), "problem": JSON(status?.problem),
+            "streamProblem": JSON(status?.streamProblem),
             "obsVersion": JSON(status?.versions?.obs), "websocketVersion": JSON(status?.versions?.websocket),
             "lastConnected": JSON((status?.lastConnected ?? connection.lastConnected)?.iso8601),
             "currentScene": JSON(status?.isConnected == true ? connection.programScene : nil),
             "createdAt": .string(connection.createdAt.iso8601), "updatedAt": .string(connection.updatedAt.iso8601),
         ]
-    }
-
-    /// What was asked for, for the audit log.
-    private static func details(_ body: [String: JSON]) -> JSON {
-        .object(body.filter { $0.key != "password" }.filter { $0.value.array == nil && $0.value.object == nil })
     }
 
     // MARK: the link
@@ -140,20 +139,26 @@ struct ConnectionsAPI {
 
     @Sendable
     private func connect(_ request: Request, _ context: APIContext) async throws -> Response {
+        let name = self.target.name(context)
+        let principal = try await self.audit.authorize("connection.connect", .obsConnect, on: name, context)
         var body = try await request.decodeOptionalObject(context)
         body["enabled"] = true
         let draft = try ConnectionDraft(body)
-        let name = self.target.name(context)
-        // The contract's `connect` says where OBS is; a named connection is known already.
-        if context.parameters.get("connection") == nil { _ = try draft.requireAddress() }
+        try draft.requireStream(within: principal)
+        // The contract's `connect` says where OBS is, and its clients may send more; a named connection is known already.
+        if context.parameters.get("connection") == nil {
+            _ = try draft.requireAddress()
+        } else {
+            try draft.requireOnlyKnown()
+        }
         let keeper = try await self.audit.carryOut(
-            "connection.connect", .obsConnect, on: name, context, details: Self.details(body)
+            "connection.connect", .obsConnect, on: name, context, details: draft.details
         ) { principal in
             let connection: OBSConnection
             if try await self.connections.lookUp(name, tenant: principal.tenant) != nil {
-                connection = try await self.connections.update(name, draft, tenant: principal.tenant)
+                connection = try await self.connections.update(name, draft, by: principal)
             } else if name == OBSConnection.defaultName {
-                connection = try await self.connections.create(name, draft, tenant: principal.tenant)
+                connection = try await self.connections.create(name, draft, by: principal)
             } else {
                 throw OBSConnections.notFound(name)
             }
@@ -215,11 +220,8 @@ struct ConnectionsAPI {
 
     @Sendable
     private func commands(_ request: Request, _ context: APIContext) async throws -> Response {
-        let principal = try context.requirePrincipal()
         let name = context.parameters.get("connection")
-        if !(name.map { principal.scopes.contains(.obsConnect, on: $0) } ?? false) {
-            _ = try context.require(.obsConnect)
-        }
+        let principal = try context.require(.obsConnect, on: name.map(Room.obsConnection) ?? .channel)
         let query = request.uri.queryParameters
         let limit = try query.number("limit", Self.auditLimits, default: 100)
         let before = query["before"].map(String.init)

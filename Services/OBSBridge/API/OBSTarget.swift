@@ -1,6 +1,7 @@
 import Access
 import DomainService
 import Events
+import ForeignMessages
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -21,9 +22,7 @@ struct OBSTarget: Sendable {
 
     /// Who may read there. Throws 401 and 403.
     func reader(_ context: APIContext) throws(APIFailure) -> Principal {
-        let principal = try context.requirePrincipal()
-        if principal.scopes.contains(.obsRead, on: self.name(context)) { return principal }
-        return try context.require(.obsRead)
+        try context.require(.obsRead, on: .obsConnection(self.name(context)))
     }
 
     /// Its keeper. Throws 404 for a name that no connection has; `nil`: there is no default connection.

@@ -1,6 +1,7 @@
 import Access
 import DomainService
 import Events
+import ForeignMessages
 import HTTPTypes
 import Hummingbird
 import ServiceKit
@@ -124,11 +125,13 @@ struct OutputsAPI {
 
     @Sendable
     private func mute(_ request: Request, _ context: APIContext) async throws -> Response {
+        let name = self.target.name(context)
+        try await self.audit.authorize("input.mute", .obsSources, on: name, context)
         let input = try context.text("inputName")
         let members = Members(try await request.decodeObject(context))
+        try members.requireOnly(["muted"], "is not known here")
         let wanted = try members.require("muted", try members.bool("muted"))
         let details: JSON = ["inputName": .string(input), "muted": .bool(wanted)]
-        let name = self.target.name(context)
         let muted = try await self.audit.carryOut("input.mute", .obsSources, on: name, context, details: details) {
             principal in
             let link = try await self.target.studio(context, principal).link
@@ -155,7 +158,8 @@ struct OutputsAPI {
 
     @Sendable
     private func screenshot(_ request: Request, _ context: APIContext) async throws -> Response {
-        let link = try await self.target.studio(context, try self.target.reader(context)).link
+        let principal = try context.require(.obsScreenshot, on: .obsConnection(self.target.name(context)))
+        let link = try await self.target.studio(context, principal).link
         let query = request.uri.queryParameters
         let format = query["format"].map(String.init) ?? "png"
         guard Self.formats.contains(format) else {

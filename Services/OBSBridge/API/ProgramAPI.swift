@@ -1,6 +1,7 @@
 import Access
 import DomainService
 import Events
+import ForeignMessages
 import HTTPTypes
 import Hummingbird
 import ServiceKit
@@ -80,7 +81,10 @@ struct ProgramAPI {
 
     @Sendable
     private func showScene(_ request: Request, _ context: APIContext) async throws -> Response {
-        let scene = try await self.target.reading(context) { try await Self.sceneName(request, context) }
+        try await self.authorize("scene.show", context)
+        let scene = try await self.target.reading(context) {
+            try Self.sceneName(Members(try await request.decodeObject(context)))
+        }
         let previous = try await self.command("scene.show", context, ["sceneName": .string(scene)]) { link in
             let previous = try await link.programScene()
             do throws(OBSFailure) {
@@ -130,8 +134,10 @@ struct ProgramAPI {
 
     @Sendable
     private func setStudioMode(_ request: Request, _ context: APIContext) async throws -> Response {
+        try await self.authorize("studioMode.set", context)
         let wanted = try await self.target.reading(context) {
             let members = Members(try await request.decodeObject(context))
+            try members.requireOnly(["enabled"], "is not known here")
             return try members.require("enabled", try members.bool("enabled"))
         }
         let isEnabled = try await self.command("studioMode.set", context, ["enabled": .bool(wanted)]) { link in
@@ -147,7 +153,12 @@ struct ProgramAPI {
 
     @Sendable
     private func previewScene(_ request: Request, _ context: APIContext) async throws -> Response {
-        let scene = try await self.target.reading(context) { try await Self.sceneName(request, context) }
+        try await self.authorize("scene.preview", context)
+        let scene = try await self.target.reading(context) {
+            let members = Members(try await request.decodeObject(context))
+            try members.requireOnly(["sceneName"], "is not known here")
+            return try Self.sceneName(members)
+        }
         let shown = try await self.command("scene.preview", context, ["sceneName": .string(scene)]) { link in
             do throws(OBSFailure) {
                 try await link.request("SetCurrentPreviewScene", ["sceneName": .string(scene)])
@@ -168,7 +179,9 @@ struct ProgramAPI {
     /// Brings the preview scene to program.
     @Sendable
     private func transition(_ request: Request, _ context: APIContext) async throws -> Response {
+        try await self.authorize("scene.transition", context)
         let members = Members(try await request.decodeOptionalObject(context))
+        try members.requireOnly(["transition", "duration"], "is not known here")
         let name = try members.text("transition", 1...255)
         let duration = try members.integer("duration", 50...20_000, "milliseconds")
         let details: JSON = ["transition": JSON(name), "duration": duration.map { .integer(Int64($0)) } ?? .null]
@@ -192,8 +205,7 @@ struct ProgramAPI {
         return Self.showed(scene, previous, "Transition done")
     }
 
-    private static func sceneName(_ request: Request, _ context: APIContext) async throws -> String {
-        let members = Members(try await request.decodeObject(context))
+    private static func sceneName(_ members: Members) throws(APIFailure) -> String {
         do throws(APIFailure) {
             return try members.require("sceneName", try members.text("sceneName", 1...1000))
         } catch {
@@ -203,6 +215,11 @@ struct ProgramAPI {
 
     private func readableLink(_ context: APIContext) async throws -> OBSLink {
         try await self.target.studio(context, try self.target.reader(context)).link
+    }
+
+    /// Throws 401 and 403, before the body is read.
+    private func authorize(_ command: String, _ context: APIContext) async throws {
+        try await self.audit.authorize(command, .obsScene, on: self.target.name(context), context)
     }
 
     private func command<R: Sendable>(

@@ -1,6 +1,7 @@
 import Access
 import DomainService
 import Events
+import ForeignMessages
 import HTTPTypes
 import Hummingbird
 import ServiceKit
@@ -47,6 +48,7 @@ struct ScenesAPI {
 
     @Sendable
     private func add(_ request: Request, _ context: APIContext) async throws -> Response {
+        try await self.authorize("scene.addSource", context)
         let draft = try await self.target.reading(context) {
             try Self.draft(try await request.decodeOptionalObject(context)["config"])
         }
@@ -68,6 +70,7 @@ struct ScenesAPI {
 
     @Sendable
     private func remove(_ context: APIContext) async throws -> Response {
+        try await self.authorize("scene.removeSource", context)
         let (scene, id) = (try context.text("sceneName"), try context.placedSourceID)
         let placement = try await self.command(
             "scene.removeSource", context, ["sceneName": .string(scene), "sourceId": .string(id)]
@@ -88,6 +91,7 @@ struct ScenesAPI {
 
     @Sendable
     private func configure(_ request: Request, _ context: APIContext) async throws -> Response {
+        try await self.authorize("scene.configureSource", context)
         let draft = try await self.target.reading(context) { try await Self.configuration(request, context) }
         let (scene, id) = (try context.text("sceneName"), try context.placedSourceID)
         let placement = try await self.command(
@@ -109,6 +113,7 @@ struct ScenesAPI {
 
     @Sendable
     private func addAll(_ request: Request, _ context: APIContext) async throws -> Response {
+        try await self.authorize("scene.addSources", context)
         let entries = try await self.target.reading(context) {
             let body = try await request.decodeObject(context)
             return try Self.entries(body["sources"], "sources") {
@@ -128,6 +133,7 @@ struct ScenesAPI {
 
     @Sendable
     private func removeAll(_ request: Request, _ context: APIContext) async throws -> Response {
+        try await self.authorize("scene.removeSources", context)
         let ids = try await self.target.reading(context) {
             try Self.entries(try await request.decodeObject(context)["sourceIds"], "sourceIds") { $0.string }
         }
@@ -209,6 +215,11 @@ struct ScenesAPI {
             throw APIFailure(.badRequest, "Invalid configuration: config must be an object")
         }
         return try PlacementDraft(object)
+    }
+
+    /// Throws 401 and 403, before the body is read.
+    private func authorize(_ command: String, _ context: APIContext) async throws {
+        try await self.audit.authorize(command, .obsSources, on: self.target.name(context), context)
     }
 
     private func command<R: Sendable>(

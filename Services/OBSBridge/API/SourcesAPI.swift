@@ -1,6 +1,7 @@
 import Access
 import DomainService
 import Events
+import ForeignMessages
 import HTTPTypes
 import Hummingbird
 import ServiceKit
@@ -27,7 +28,7 @@ struct SourcesAPI {
 
     @Sendable
     private func list(_ request: Request, _ context: APIContext) async throws -> Response {
-        let principal = try context.require(.obsRead)
+        let principal = try context.require(.obsRead, on: .channel)
         let query = request.uri.queryParameters
         let limit = try query.number("limit", Self.limits, default: 100)
         let offset = try query.number("offset", 0...Int.max, default: 0)
@@ -38,21 +39,21 @@ struct SourcesAPI {
 
     @Sendable
     private func create(_ request: Request, _ context: APIContext) async throws -> Response {
-        let principal = try context.require(.obsSources)
+        let principal = try context.require(.obsSources, on: .channel)
         let draft = try SourceDraft(try await request.decodeObject(context))
         return .json(try await self.sources.create(draft, tenant: principal.tenant), status: .created)
     }
 
     @Sendable
     private func read(_ context: APIContext) async throws -> Response {
-        let principal = try context.require(.obsRead)
+        let principal = try context.require(.obsRead, on: .channel)
         let source = try await self.sources.find(try context.sourceID, tenant: principal.tenant)
         return .json(SourceWithMetrics(source: source, sample: try await self.samples.latest(source.id)))
     }
 
     @Sendable
     private func update(_ request: Request, _ context: APIContext) async throws -> Response {
-        let principal = try context.require(.obsSources)
+        let principal = try context.require(.obsSources, on: .channel)
         // An unknown source is 404 whatever the body says.
         let old = try await self.sources.find(try context.sourceID, tenant: principal.tenant)
         let draft = try SourceDraft(try await request.decodeObject(context))
@@ -96,7 +97,7 @@ struct SourcesAPI {
 
     @Sendable
     private func delete(_ context: APIContext) async throws -> Response {
-        let principal = try context.require(.obsSources)
+        let principal = try context.require(.obsSources, on: .channel)
         let source = try await self.sources.delete(try context.sourceID, tenant: principal.tenant)
         for studio in self.keepers.studios(tenant: principal.tenant) {
             // `try?`: that it is gone is stored, and the OBS loses it when it connects next.
@@ -111,7 +112,7 @@ struct SourcesAPI {
 
     @Sendable
     private func activate(_ context: APIContext) async throws -> Response {
-        let principal = try context.require(.obsSources)
+        let principal = try context.require(.obsSources, on: .channel)
         try await self.requireInput(try context.sourceID, principal)
         let source = try await self.sources.activate(try context.sourceID, tenant: principal.tenant)
         await self.show(source, principal, isFresh: true)
@@ -124,7 +125,7 @@ struct SourcesAPI {
 
     @Sendable
     private func deactivate(_ context: APIContext) async throws -> Response {
-        let principal = try context.require(.obsSources)
+        let principal = try context.require(.obsSources, on: .channel)
         let source = try await self.sources.deactivate(try context.sourceID, tenant: principal.tenant)
         return .json(
             [
@@ -138,7 +139,7 @@ struct SourcesAPI {
 
     @Sendable
     private func performance(_ request: Request, _ context: APIContext) async throws -> Response {
-        let principal = try context.require(.obsRead)
+        let principal = try context.require(.obsRead, on: .channel)
         let hours = try request.uri.queryParameters.number("hours", Self.hours, default: 24)
         let source = try await self.sources.find(try context.sourceID, tenant: principal.tenant)
         return .json(Performance(source: source, metrics: try await self.samples.list(source.id, hours: hours)))

@@ -50,39 +50,56 @@ struct CommandAudit: Sendable {
         self.partitions = DailyPartitions("commands", writer: service.writer, retention: retention)
     }
 
-    /// Carries a command out for a principal that has the scope, on a connection or (`nil`) on what belongs to none.
+    /// Returns the principal if it may give a command on a connection, or (`nil`) on any. Otherwise writes the refusal down, and
+    /// throws 401 or 403. Called before the body is read, so that whoever may not give the command learns nothing about bodies.
+    @discardableResult
+    func authorize(
+        _ command: String, _ scope: Scope, on connection: String?, _ context: APIContext, details: JSON = [:]
+    ) async throws -> Principal {
+        let principal = try context.requirePrincipal()
+        let isAllowed =
+            connection.map { principal.permits(scope, on: .obsConnection($0)) } ?? principal.permitsSomewhere(scope)
+        guard !isAllowed else { return principal }
+        let failure = APIFailure(lacking: scope, principal)
+        let now = Timestamp.now
+        var entry = Entry(command, on: connection, by: principal, from: context.clientAddress, details, at: now)
+        (entry.outcome, entry.error) = ("refused", failure.message)
+        try await self.record(entry, tenant: principal.tenant, at: now)
+        throw failure
+    }
+
+    /// Carries a command out for a principal that has the scope on the connection.
     /// - Parameter details: what was asked for, without secrets.
     func carryOut<R: Sendable>(
-        _ command: String, _ scope: Scope, on connection: String?, _ context: APIContext, details: JSON = [:],
+        _ command: String, _ scope: Scope, on connection: String, _ context: APIContext, details: JSON = [:],
         _ body: @Sendable (Principal) async throws -> R
     ) async throws -> R {
-        let principal = try context.requirePrincipal()
-        let isAllowed = connection.map { principal.scopes.contains(scope, on: $0) } ?? principal.scopes.contains(scope)
+        let principal = try await self.authorize(command, scope, on: connection, context, details: details)
         let now = Timestamp.now
-        let id = ULID(at: now).text
+        let entry = Entry(command, on: connection, by: principal, from: context.clientAddress, details, at: now)
+        try await self.record(entry, tenant: principal.tenant, at: now)
+        do {
+            let result = try await body(principal)
+            try await self.finish(entry.id, now, "done", nil)
+            return result
+        } catch {
+            // `try?`: it stays as started, which says that nobody knows.
+            try? await self.finish(entry.id, now, "failed", Studio.reason(error))
+            throw error
+        }
+    }
+
+    private func record(_ entry: Entry, tenant: String, at now: Timestamp) async throws {
         try await self.partitions.ensure(now)
-        let (outcome, error) = isAllowed ? ("started", nil) : ("refused", "The scope \(scope) is needed")
-        let address = context.clientAddress
         // Postgres stores no NUL, and what holds one is refused anyway.
-        let details = String(decoding: details.bytes, as: UTF8.self).contains("\\u0000") ? [:] : details
+        let details = String(decoding: entry.details.bytes, as: UTF8.self).contains("\\u0000") ? [:] : entry.details
         try await self.writer.write { mutation in
             _ = try await mutation.query(
                 """
                 INSERT INTO commands (id, time, tenant, connection, command, actor, credential, address, details, outcome, error)
-                VALUES (\(id), \(now), \(principal.tenant), \(connection), \(command), \(principal.subject),
-                    \(principal.credentialID), \(address), \(details), \(outcome), \(error))
+                VALUES (\(entry.id), \(now), \(tenant), \(entry.connection), \(entry.command), \(entry.actor),
+                    \(entry.credential), \(entry.address), \(details), \(entry.outcome), \(entry.error))
                 """)
-        }
-        // Throws what the client is to hear.
-        if !isAllowed { _ = try context.require(scope) }
-        do {
-            let result = try await body(principal)
-            try await self.finish(id, now, "done", nil)
-            return result
-        } catch {
-            // `try?`: it stays as started, which says that nobody knows.
-            try? await self.finish(id, now, "failed", Studio.reason(error))
-            throw error
         }
     }
 
@@ -113,4 +130,17 @@ struct CommandAudit: Sendable {
     }
 
     func dropOld() async throws { try await self.partitions.dropOld() }
+}
+
+extension CommandAudit.Entry {
+    /// A command that is about to be carried out.
+    fileprivate init(
+        _ command: String, on connection: String?, by principal: Principal, from address: String, _ details: JSON,
+        at now: Timestamp
+    ) {
+        self.init(
+            id: ULID(at: now).text, time: now.iso8601, connection: connection, command: command,
+            actor: principal.subject, credential: principal.credentialID, address: address, outcome: "started",
+            error: nil, details: details)
+    }
 }

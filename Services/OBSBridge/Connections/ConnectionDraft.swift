@@ -1,3 +1,4 @@
+import Access
 import DomainService
 import Events
 import ServiceKit
@@ -20,7 +21,19 @@ struct ConnectionDraft: Sendable {
 
     private static let passwordMax = 1024
 
-    /// Throws 400. What the service itself sets, and what it does not know, is passed over.
+    /// The members of a connection that the service itself sets: a client that has read them may send them back.
+    private static let serviceMembers: Set<String> = [
+        "id", "hasPassword", "state", "connected", "problem", "streamProblem", "obsVersion", "websocketVersion",
+        "lastConnected",
+        "currentScene", "createdAt", "updatedAt",
+    ]
+
+    private static let members: Set<String> = [
+        "name", "host", "port", "path", "tls", "password", "enabled", "wins", "inputKind", "fallbackKind",
+        "refreshPages", "streamId",
+    ]
+
+    /// Throws 400. What the service itself sets, and what it does not know, is ignored; see `requireOnlyKnown`.
     init(_ body: [String: JSON]) throws(APIFailure) {
         let members = Members(body)
         self.members = members
@@ -74,6 +87,26 @@ struct ConnectionDraft: Sendable {
         (try self.members.require("host", self.host), try self.members.require("port", self.port))
     }
 
+    /// Throws 403 when it binds a stream that the principal may not write: what OBS does then happens to the stream.
+    func requireStream(within principal: Principal) throws(APIFailure) {
+        guard case .some(.some(let stream)) = self.stream else { return }
+        guard principal.permits(.streamsWrite, on: .stream(stream)) else {
+            throw APIFailure(lacking: .streamsWrite, principal)
+        }
+    }
+
+    /// Throws 400 when it has a member that no connection has.
+    func requireOnlyKnown() throws(APIFailure) {
+        try self.members.requireOnly(Self.members.union(Self.serviceMembers), "is not known here")
+    }
+
+    /// The fields that it sets, for the audit log: without the password, and without the query of the path.
+    var details: JSON {
+        var details = self.members.object.filter { Self.members.contains($0.key) && $0.key != "password" }
+        if let path = self.path { details["path"] = .string(String(path.prefix { $0 != "?" })) }
+        return .object(details)
+    }
+
     /// Whether it names no field.
     var isEmpty: Bool {
         self.host == nil && self.port == nil && self.path == nil && self.tls == nil && self.password == nil
@@ -81,8 +114,11 @@ struct ConnectionDraft: Sendable {
             && self.refreshPages == nil && self.stream == nil
     }
 
-    /// Puts the fields into a connection.
-    func apply(to connection: inout OBSConnection, seal: PasswordSeal, at now: Timestamp) throws {
+    /// Sets the fields of a connection. Throws 400 when the address changes and the password that belongs to the old one is not
+    /// replaced or removed: the server at the new address must not receive the proof of it.
+    /// - Parameter tier: the plan of whoever asks.
+    func apply(to connection: inout OBSConnection, seal: PasswordSeal, tier: Tier, at now: Timestamp) throws {
+        let address = connection.address
         connection.host = self.host ?? connection.host
         connection.port = self.port ?? connection.port
         connection.path = self.path ?? connection.path
@@ -92,11 +128,17 @@ struct ConnectionDraft: Sendable {
         connection.inputKind = self.inputKind ?? connection.inputKind
         connection.refreshPages = self.refreshPages ?? connection.refreshPages
         if let fallbackKind = self.fallbackKind { connection.fallbackKind = fallbackKind }
-        if let stream = self.stream { connection.stream = stream }
+        if let stream = self.stream {
+            connection.stream = stream
+            connection.streamTier = stream.map { _ in tier }
+        }
         if let password = self.password {
             connection.password = try password.flatMap { text in
-                text.isEmpty ? nil : try seal.seal(text, connection: connection.id)
+                text.isEmpty ? nil : try seal.seal(text, for: connection)
             }
+        } else if connection.password != nil, connection.address != address {
+            throw self.members.invalid(
+                "password", "is needed again, since the address of OBS changes; null removes the stored one")
         }
         connection.updatedAt = now
     }

@@ -1,4 +1,5 @@
 import Events
+import ForeignMessages
 import Logging
 import Metrics
 import NIOConcurrencyHelpers
@@ -25,6 +26,8 @@ final class ConnectionKeeper: Sendable {
         var state: State
         /// Why it is not connected.
         var problem: String?
+        /// Why its stream is not live although OBS streams.
+        var streamProblem: String?
         var versions: OBSVersions?
         var lastConnected: Timestamp?
         var stats: OBSStats?
@@ -54,6 +57,7 @@ final class ConnectionKeeper: Sendable {
     struct Parts: Sendable {
         let loop: ClientLoop
         let connections: OBSConnections
+        let crashes: CrashGuard
         let placements: Placements
         let sources: Sources
         let pages: SourcePages
@@ -142,20 +146,36 @@ final class ConnectionKeeper: Sendable {
         }
     }
 
-    /// One link from its beginning to its end.
+    /// One link from its beginning to its end, unless the process has ended by it too often.
     private func attempt() async -> (failure: OBSLinkFailure, wasConnected: Bool) {
+        let (crashes, id) = (self.parts.crashes, self.connection.id)
+        guard await crashes.permits(id) else { return (.crashes, false) }
+        do {
+            try await crashes.begin(id)
+        } catch {
+            return (.lost("the attempt was cancelled"), false)
+        }
+        let outcome = await self.open()
+        await crashes.end(id)
+        return outcome
+    }
+
+    private func open() async -> (failure: OBSLinkFailure, wasConnected: Bool) {
         let password: String?
-        switch self.connection.password.map({ self.parts.connections.seal.open($0, connection: self.connection.id) }) {
-        case .some(.none): return (.unreadablePassword, false)
-        case .some(let text): password = text
-        case .none: password = nil
+        // One value for the password and the address that it is sent to.
+        let connection = self.connection
+        if connection.password != nil {
+            password = self.parts.connections.seal.open(connection)
+            if password == nil { return (.unreadablePassword, false) }
+        } else {
+            password = nil
         }
         // The studio is made when the link is there, and may be told of something before.
         let listener = NIOLockedValueBox<Studio?>(nil)
         let (feeds, feedSignal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         do {
             let link = try await OBSLink.open(
-                self.connection.address, password: password, loop: self.parts.loop, within: Self.openTimeout
+                connection.address, password: password, loop: self.parts.loop, within: Self.openTimeout
             ) { [inner] event in
                 inner.withLockedValue { $0.outputs.heard(event) }
                 if event.type == OutputStates.Output.stream.rawValue { feedSignal.yield() }
@@ -179,6 +199,12 @@ final class ConnectionKeeper: Sendable {
         let wasConnected = NIOLockedValueBox(false)
         let failure = await withTaskGroup(of: OBSLinkFailure?.self) { group in
             group.addTask { await link.run() }
+            group.addTask {
+                // `try?`: cancelled, the link has not passed.
+                guard (try? await Task.sleep(for: CrashGuard.trialDuration)) != nil else { return nil }
+                await self.parts.crashes.pass(self.connection.id)
+                return nil
+            }
             group.addTask {
                 await studio.serve {
                     await self.synced(link, studio)
@@ -256,6 +282,14 @@ final class ConnectionKeeper: Sendable {
         try? await studio.perform { try await $0.refreshDuePages(at: .now) }
     }
 
+    /// Returns whether that is news.
+    func setStreamProblem(_ problem: String?) -> Bool {
+        self.inner.withLockedValue { inner in
+            defer { inner.status.streamProblem = problem }
+            return inner.status.streamProblem != problem
+        }
+    }
+
     // MARK: what clients hear
 
     private func set(_ state: State, _ problem: String? = nil, keepingProblem: Bool = false) async {
@@ -265,6 +299,7 @@ final class ConnectionKeeper: Sendable {
             inner.status.studio = nil
             inner.status.versions = nil
             inner.status.stats = nil
+            inner.status.streamProblem = nil
         }
         if state == .waiting || state == .stopped || state == .off { await self.tell() }
     }

@@ -1,6 +1,7 @@
 import Database
 import DomainService
 import Events
+import ForeignMessages
 import Metrics
 import NIOConcurrencyHelpers
 import ServiceLifecycle
@@ -36,7 +37,9 @@ final class ConnectionKeepers: Service {
     private func load() async {
         while !Task.isCancelled {
             // `try?`: while the database is away, it is tried again.
-            if self.writer.isActive, let connections = try? await self.parts.connections.all() {
+            if self.writer.isActive, (try? await self.parts.crashes.load()) != nil,
+                let connections = try? await self.parts.connections.allResealed()
+            {
                 // One that a client made meanwhile has its keeper.
                 for connection in connections { self.begin(connection) }
                 return
@@ -65,10 +68,11 @@ final class ConnectionKeepers: Service {
         return await self.restart(connection)
     }
 
-    /// Makes a link anew. Of several who want that at once, each ends the keeper of the one before.
+    /// Makes a link anew, whatever happened before. Of several who want that at once, each ends the keeper of the one before.
     func restart(_ connection: OBSConnection) async -> ConnectionKeeper {
         while true {
             await self.end(connection.id)
+            await self.parts.crashes.forgive(connection.id)
             if let keeper = self.begin(connection) { return keeper }
         }
     }

@@ -28,6 +28,8 @@ struct OBSConnection: Sendable, Equatable {
     var refreshPages = false
     /// The stream that this OBS's output is.
     var stream: String?
+    /// The plan of whoever bound it: as many streams may be live at once. `nil`: it was bound before plans were kept; any number.
+    var streamTier: Tier?
     /// As clients were told last.
     var connected = false
     var obsVersion: String?
@@ -76,6 +78,7 @@ struct OBSConnection: Sendable, Equatable {
         self.fallbackKind = try row.decode("fallback_kind")
         self.refreshPages = try row.decode("refresh_pages")
         self.stream = try row.decode("stream")
+        self.streamTier = try row.decode("stream_tier", as: String?.self).flatMap(Tier.init)
         self.connected = try row.decode("connected")
         self.obsVersion = try row.decode("obs_version")
         self.websocketVersion = try row.decode("websocket_version")

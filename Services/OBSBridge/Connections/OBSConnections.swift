@@ -1,8 +1,10 @@
+import Access
 import Database
 import DomainService
 import Events
 import HTTPTypes
 import ServiceKit
+import WebSockets
 
 /// The OBS connections as they are stored, a set a tenant.
 struct OBSConnections: Sendable {
@@ -25,6 +27,17 @@ struct OBSConnections: Sendable {
             .map { row throws(DatabaseError) in try OBSConnection(row) }
     }
 
+    /// All tenants'. Passwords that are sealed for their connection's id only are sealed for its address first.
+    func allResealed() async throws -> [OBSConnection] {
+        let seal = self.seal
+        for connection in try await self.all() where try seal.resealed(connection) != nil {
+            _ = try await self.change(connection.name, tenant: connection.tenant) { current in
+                current.password = try seal.resealed(current) ?? current.password
+            }
+        }
+        return try await self.all()
+    }
+
     func list(tenant: String) async throws -> [OBSConnection] {
         try await self.database.query("SELECT * FROM connections WHERE tenant = \(tenant) ORDER BY name")
             .map { row throws(DatabaseError) in try OBSConnection(row) }
@@ -43,10 +56,11 @@ struct OBSConnections: Sendable {
     }
 
     /// Throws 409 when the name is taken, or when there are too many.
-    func create(_ name: String, _ draft: ConnectionDraft, tenant: String) async throws -> OBSConnection {
+    func create(_ name: String, _ draft: ConnectionDraft, by principal: Principal) async throws -> OBSConnection {
+        let tenant = principal.tenant
         let (host, port) = try draft.requireAddress()
         var connection = OBSConnection(name: name, tenant: tenant, host: host, port: port, at: .now)
-        try draft.apply(to: &connection, seal: self.seal, at: connection.createdAt)
+        try draft.apply(to: &connection, seal: self.seal, tier: principal.tier, at: connection.createdAt)
         let made = connection
         do {
             return try await self.writer.write { mutation in
@@ -58,10 +72,11 @@ struct OBSConnections: Sendable {
                 _ = try await mutation.query(
                     """
                     INSERT INTO connections (id, tenant, name, host, port, path, tls, password, enabled, wins, input_kind,
-                        fallback_kind, refresh_pages, stream, created_at, updated_at)
+                        fallback_kind, refresh_pages, stream, stream_tier, created_at, updated_at)
                     VALUES (\(made.id), \(tenant), \(name), \(made.host), \(made.port), \(made.path), \(made.tls),
                         \(made.password), \(made.enabled), \(made.wins.rawValue), \(made.inputKind), \(made.fallbackKind),
-                        \(made.refreshPages), \(made.stream), \(made.createdAt), \(made.updatedAt))
+                        \(made.refreshPages), \(made.stream), \(made.streamTier?.rawValue), \(made.createdAt),
+                        \(made.updatedAt))
                     """)
                 return made
             }
@@ -71,9 +86,17 @@ struct OBSConnections: Sendable {
     }
 
     /// Throws 404.
-    func update(_ name: String, _ draft: ConnectionDraft, tenant: String) async throws -> OBSConnection {
+    func update(_ name: String, _ draft: ConnectionDraft, by principal: Principal) async throws -> OBSConnection {
         let seal = self.seal
-        return try await self.change(name, tenant: tenant) { try draft.apply(to: &$0, seal: seal, at: .now) }
+        return try await self.change(name, tenant: principal.tenant) { connection in
+            let address = connection.address
+            try draft.apply(to: &connection, seal: seal, tier: principal.tier, at: .now)
+            // Another OBS would start and end the stream.
+            guard connection.address != address, let stream = connection.stream,
+                !principal.permits(.streamsWrite, on: .stream(stream))
+            else { return }
+            throw APIFailure(lacking: .streamsWrite, principal)
+        }
     }
 
     /// Says whether there is to be a link. Throws 404.
@@ -102,7 +125,8 @@ struct OBSConnections: Sendable {
                     tls = \(changed.tls), password = \(changed.password), enabled = \(changed.enabled),
                     wins = \(changed.wins.rawValue), input_kind = \(changed.inputKind),
                     fallback_kind = \(changed.fallbackKind), refresh_pages = \(changed.refreshPages),
-                    stream = \(changed.stream), updated_at = \(changed.updatedAt)
+                    stream = \(changed.stream), stream_tier = \(changed.streamTier?.rawValue),
+                    updated_at = \(changed.updatedAt)
                 WHERE id = \(changed.id)
                 """)
             return changed

@@ -1,5 +1,6 @@
 import Bus
 import Events
+import ForeignMessages
 import Logging
 
 /// Tells stream-metrics what the output of an OBS does that a stream is bound to. It is told again every five seconds, so nothing is
@@ -18,12 +19,19 @@ struct StreamFeed: Sendable {
             let duration = output["outputDuration"]?.integer ?? 0
             let command = FeedStream(
                 stream: stream, tenant: connection.tenant, encoder: "obs:\(connection.name)", isLive: isLive,
-                startedAt: isLive ? Timestamp(milliseconds: Timestamp.now.milliseconds - duration) : nil,
+                startedAt: isLive ? .now - .milliseconds(max(0, duration)) : nil,
                 counters: .init(
                     bytes: output["outputBytes"]?.integer ?? 0, totalFrames: output["outputTotalFrames"]?.integer ?? 0,
                     skippedFrames: output["outputSkippedFrames"]?.integer ?? 0),
-                fps: keeper.status.stats?.payload.fps)
+                fps: keeper.status.stats?.payload.fps, tier: connection.streamTier)
             let answer = try await self.client.call(command)
+            if keeper.setStreamProblem(answer.refusal), let refusal = answer.refusal {
+                self.logger.warning(
+                    "The stream of an OBS is not live",
+                    metadata: [
+                        "obs.connection": "\(connection.name)", "stream.id": "\(answer.stream)", "reason": "\(refusal)",
+                    ])
+            }
             guard answer.stream != stream else { return }
             keeper.update(try await self.connections.setStream(answer.stream, of: connection))
         } catch {

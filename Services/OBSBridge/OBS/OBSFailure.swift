@@ -1,31 +1,10 @@
+import ForeignMessages
 import HTTPTypes
 import ServiceKit
 
-/// Why OBS did not do something.
-enum OBSFailure: Error, Sendable, Equatable {
-    /// OBS said no; the codes are in contract obs-websocket §7.
-    case refused(request: String, code: Int, comment: String?)
-    case timedOut(request: String)
-    /// There is no connection, or it ended before the answer came.
-    case notConnected
-
-    var message: String {
-        switch self {
-        case .refused(let request, let code, let comment): "OBS refused \(request): \(comment ?? "code \(code)")"
-        case .timedOut(let request): "OBS did not answer \(request) in time"
-        case .notConnected: Self.notConnectedMessage
-        }
-    }
-
-    static let notConnectedMessage = "OBS is not connected. Please connect to OBS first."
-
+extension OBSFailure {
     /// What a client is to hear for some of OBS's codes.
     func told(_ words: [Int: APIFailure]) -> any Error { self.code.flatMap { words[$0] } ?? self }
-
-    var code: Int? {
-        guard case .refused(_, let code, _) = self else { return nil }
-        return code
-    }
 
     /// As a client of the REST API sees it (contract obs-websocket §7).
     var apiFailure: APIFailure {
@@ -61,15 +40,17 @@ enum OBSLinkFailure: Error, Sendable, Equatable {
     case lost(String)
     /// It stays silent.
     case silent
-    /// The password was sealed with another key.
+    /// The password was sealed with another key, or for another address.
     case unreadablePassword
+    /// The process ended each time it was tried.
+    case crashes
 
-    /// Whether trying again by itself is of no use: the password is wrong or unreadable, the version is not supported, or somebody at
-    /// OBS threw us out.
+    /// Whether trying again by itself is of no use: the password is wrong or unreadable, the version is not supported, somebody at
+    /// OBS threw us out, or obs-bridge does not survive it.
     var isFinal: Bool {
         switch self {
         case .closed(let code, _): [4009, 4010, 4011].contains(code)
-        case .unreadablePassword: true
+        case .unreadablePassword, .crashes: true
         case .unreachable, .lost, .silent: false
         }
     }
@@ -83,7 +64,10 @@ enum OBSLinkFailure: Error, Sendable, Equatable {
         case .closed(let code, let reason): "OBS closed the connection (\(code)\(reason.isEmpty ? "" : ": \(reason)"))"
         case .lost(let reason): reason
         case .silent: "OBS does not answer"
-        case .unreadablePassword: "the password was stored with another key; set it again"
+        case .crashes:
+            "obs-bridge ended \(CrashGuard.crashesMax) times in a row soon after it connected to this OBS; reconnect to try again"
+        case .unreadablePassword:
+            "the stored password cannot be read: it was sealed with another key or for another address; set it again"
         }
     }
 }

@@ -1,5 +1,6 @@
 import Crypto
 import Events
+import ForeignMessages
 import Foundation
 
 /// Hello, Identify, Identified (contract obs-websocket §3): messages in, what to do out.

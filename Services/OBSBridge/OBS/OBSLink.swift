@@ -1,4 +1,5 @@
 import Events
+import ForeignMessages
 import Metrics
 import NIOConcurrencyHelpers
 import Threads

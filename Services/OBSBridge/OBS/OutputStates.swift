@@ -1,3 +1,5 @@
+import ForeignMessages
+
 /// What OBS last told of its outputs (contract obs-websocket §5), for those who wait for one to start or stop.
 struct OutputStates: Sendable {
     enum Output: String, Sendable { case stream = "StreamStateChanged", record = "RecordStateChanged" }

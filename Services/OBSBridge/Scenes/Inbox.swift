@@ -1,4 +1,5 @@
 import Events
+import ForeignMessages
 
 /// What OBS told by itself and nobody has looked at yet. Events only say where to look: several become one look, and what our own
 /// requests caused is no difference when it is looked at.

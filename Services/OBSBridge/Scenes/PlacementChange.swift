@@ -1,4 +1,5 @@
 import Events
+import ForeignMessages
 
 /// A difference between what is stored of placements and what stands in OBS, from stored to seen.
 enum PlacementChange: Sendable {

@@ -1,4 +1,5 @@
 import Events
+import ForeignMessages
 
 /// What has to be done to an OBS so that it shows what is stored: a comparison, without requests.
 struct Reconciliation: Sendable {

@@ -1,5 +1,6 @@
 import DomainService
 import Events
+import ForeignMessages
 import HTTPTypes
 import ServiceKit
 

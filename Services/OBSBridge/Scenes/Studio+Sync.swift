@@ -1,4 +1,5 @@
 import Events
+import ForeignMessages
 import Logging
 
 // Stored and seen made the same: on connecting, and whenever something changes in OBS.

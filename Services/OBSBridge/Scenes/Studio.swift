@@ -1,5 +1,6 @@
 import Database
 import Events
+import ForeignMessages
 import Logging
 import NIOConcurrencyHelpers
 import ServiceKit

@@ -1,4 +1,5 @@
 import Events
+import ForeignMessages
 
 /// What stands in an OBS at one moment, as far as it concerns us.
 struct StudioSnapshot: Sendable {

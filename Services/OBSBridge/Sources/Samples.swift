@@ -1,6 +1,7 @@
 import Database
 import DomainService
 import Events
+import ForeignMessages
 import Logging
 import NIOConcurrencyHelpers
 
@@ -60,7 +61,7 @@ final class Samples: Sendable {
 
     /// The newest first.
     func list(_ source: String, hours: Int) async throws -> [Sample] {
-        let since = Timestamp(milliseconds: Timestamp.now.milliseconds - Int64(hours) * 3_600_000)
+        let since = Timestamp.now - .seconds(Int64(hours) * 3600)
         return try await self.database.query(
             """
             SELECT time, cpu, memory, render_time, fps FROM samples WHERE source = \(source) AND time >= \(since)

@@ -12,19 +12,22 @@ struct HealthAPI {
     static let version = "0.1.0"
 
     func add(to router: Router<APIContext>) {
-        router.get("/api/health") { _, _ in await self.health() }
+        router.get("/api/health") { await self.health($1) }
         router.get("/api/ready") { _, _ in await self.ready() }
     }
 
+    /// Which process lacks what is for holders of `system:read`.
     @Sendable
-    private func health() async -> Response {
+    private func health(_ context: APIContext) async -> Response {
         let health = await self.monitor.health()
         var body: [String: JSON] = [
             "status": .string(health.status.rawValue), "timestamp": .string(Timestamp.now.iso8601),
             "uptime": .integer(Int64(self.monitor.uptime)), "version": .string(Self.version),
-            "environment": .string(self.config.environment), "reason": .string(health.reason),
+            "environment": .string(self.config.environment),
         ]
-        if health.status == .unhealthy { body["error"] = .string(health.reason) }
+        let reason = context.principal?.permits(.systemRead, on: .channel) ?? false ? health.reason : nil
+        if let reason { body["reason"] = .string(reason) }
+        if health.status == .unhealthy { body["error"] = .string(reason ?? "The suite is unhealthy") }
         return .json(JSON.object(body), status: health.status == .unhealthy ? .serviceUnavailable : .ok)
     }
 

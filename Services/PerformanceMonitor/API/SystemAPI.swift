@@ -19,7 +19,7 @@ struct SystemAPI {
 
     @Sendable
     private func configuration(_ context: APIContext) async throws -> Response {
-        _ = try context.require(.systemRead)
+        try context.require(.systemRead, on: .channel)
         let health = await self.monitor.health()
         let body: JSON = [
             "serverUrl": .string(self.config.serverURL), "obsConnected": .bool(health.checks.obsConnected),
@@ -39,7 +39,7 @@ struct SystemAPI {
     /// The latest measurement; `hours` and `detailed` are checked and change nothing.
     @Sendable
     private func metrics(_ request: Request, _ context: APIContext) async throws -> Response {
-        let principal = try context.require(.systemRead)
+        let principal = try context.require(.systemRead, on: .channel)
         let query = request.uri.queryParameters
         if let hours = query["hours"], !(1...24).contains(Int(hours) ?? 0) {
             throw APIFailure(.badRequest, "hours must be between 1 and 24")
@@ -60,7 +60,7 @@ struct SystemAPI {
             "timestamp": .string(Timestamp.now.iso8601),
             "system": Self.system(sample),
             "application": [
-                "activeConnections": connections, "totalRequests": .integer(Int64(processes.requests.count)),
+                "activeConnections": connections, "totalRequests": .integer(Int64(clamping: processes.requests.count)),
                 "averageResponseTime": JSON(sample?.averageResponseTime.tenths), "errorRate": nil,
             ],
             "database": ["connections": nil, "totalConnections": nil, "currentConnections": nil, "queryTime": nil],
@@ -99,7 +99,7 @@ struct SystemAPI {
 
     @Sendable
     private func info(_ context: APIContext) throws -> Response {
-        _ = try context.require(.systemRead)
+        try context.require(.systemRead, on: .channel)
         let body: JSON = [
             "application": [
                 "name": "Crosspoint", "version": .string(HealthAPI.version),
@@ -132,21 +132,34 @@ struct SystemAPI {
 
     @Sendable
     private func processes(_ context: APIContext) async throws -> Response {
-        _ = try context.require(.systemRead)
+        let principal = try context.require(.systemRead, on: .channel)
         let now = ContinuousClock.now
         let processes = await self.monitor.processes
         let entries = ServiceName.allCases.flatMap { processes.entries(of: $0) }
-        return .json(["processes": .array(entries.map { Self.process($0, now) })] as JSON)
+        return .json(["processes": .array(entries.map { Self.process($0, for: principal, now) })] as JSON)
     }
 
-    private static func process(_ entry: ProcessTable.Entry, _ now: ContinuousClock.Instant) -> JSON {
+    /// Whether a gauge may be shown. Those of obs-bridge are about the default tenant's sources and OBS; beside those of the machine's own
+    /// work, which name nobody, the others are about all tenants at once.
+    static func isShown(_ gauge: String, to principal: Principal) -> Bool {
+        switch gauge.prefix(while: { $0 != "." }) {
+        case "http", "connections": true
+        case "sources", "obs": principal.tenant == Principal.defaultTenant || principal.administersAuth
+        default: principal.administersAuth
+        }
+    }
+
+    private static func process(
+        _ entry: ProcessTable.Entry, for principal: Principal, _ now: ContinuousClock.Instant
+    ) -> JSON {
         let report = entry.report
+        let gauges = report.gauges.filter { Self.isShown($0.key, to: principal) }
         return [
             "name": .string(report.process.rawValue), "instance": .string(report.instance),
             "pid": .integer(Int64(report.pid)),
             "alive": .bool(entry.isLive(at: now)), "ready": .bool(report.isReady && entry.isLive(at: now)),
             "dependencies": .object(report.dependencies.mapValues { .bool($0) }),
-            "gauges": .object(report.gauges.mapValues { JSON($0) }),
+            "gauges": .object(gauges.mapValues { JSON($0) }),
             "age": .number(((now - entry.heard) / .seconds(1)).tenths),
         ]
     }

@@ -36,7 +36,6 @@ struct PublicAPI {
     /// A station that is not public is there for its members only.
     private static func maySee(_ station: Station, _ principal: Principal?) -> Bool {
         if station.isPublic, station.isActive { return true }
-        guard let principal, principal.scopes.contains(.radioRead) else { return false }
-        return Stations.mayTouch(station.id, principal)
+        return principal?.permits(.radioRead, on: .station(station.id)) ?? false
     }
 }

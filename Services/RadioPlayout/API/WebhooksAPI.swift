@@ -16,9 +16,9 @@ struct WebhooksAPI {
 
     func add(to router: Router<APIContext>) {
         router.post("/api/v1/webhooks/track-start") { request, context in
-            let principal = try context.require(.radioWrite)
+            let principal = try context.requireSomewhere(.radioWrite)
             let payload = try TrackStart(try await Self.body(of: request))
-            let station = try await self.stations.station(payload.station, for: principal)
+            let station = try await self.stations.station(payload.station, .radioWrite, for: principal)
             try await self.plays.start(payload.bytes, on: station, tenant: principal.tenant)
             return Response.json(["status": "received"], status: .accepted)
         }

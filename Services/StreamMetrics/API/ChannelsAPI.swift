@@ -58,7 +58,7 @@ struct ChannelsAPI: Sendable {
                 )
             }
             let channel = try context.channel(of: principal)
-            _ = try context.require(topic.scope)
+            try context.require(topic.scope, on: .channel)
             let data = try topic.data(try await request.decodeObject(context), of: channel)
             return Response.json(try await topics.say(data, on: topic, in: channel), status: .created)
         }
@@ -76,7 +76,9 @@ extension APIContext {
     }
 
     /// The same, of a credential that has the scope.
-    func channel(with scope: Scope) throws -> String { try self.channel(of: try self.require(scope)) }
+    func channel(with scope: Scope) throws -> String {
+        try self.channel(of: try self.require(scope, on: .channel))
+    }
 }
 
 extension Page {

@@ -1,5 +1,6 @@
 import Access
 import Events
+import ForeignMessages
 import HTTPTypes
 import Hummingbird
 import Logging
@@ -18,25 +19,38 @@ struct MediaAPI: Sendable {
     func add(to router: Router<APIContext>) {
         router.post("/hooks/:server", use: self.hook)
         router.get("/v1/media/servers") { _, context in
-            _ = try context.require(.streamsRead)
+            let principal = try context.require(.streamsRead, on: .channel)
             var data: [JSON] = []
-            for watch in self.watches { data.append(await Self.json(watch)) }
+            // The servers belong to whoever runs the installation: its administrators, and the default channel's own people.
+            let showsAll =
+                principal.administersAuth
+                || principal.tenant == Principal.defaultTenant && principal.permits(.streamsWrite, on: .channel)
+            for watch in self.watches { data.append(await Self.json(watch, showsAll: showsAll)) }
             return Response.json(Page.body(data, next: nil))
         }
     }
 
-    private static func json(_ watch: MediaWatch) async -> JSON {
+    /// - Parameter showsAll: whether the counts, which are about all tenants together, and the reason why a server does not answer, which
+    ///   may name its address, are there.
+    private static func json(_ watch: MediaWatch, showsAll: Bool) async -> JSON {
         let (server, report) = (watch.server, await watch.report)
         let isAsked = server.statistics != nil
         let state =
             !isAsked || report.answeredAt == nil && report.problem == nil
             ? "unasked" : report.problem == nil ? "known" : "unknown"
-        return [
+        var body: [String: JSON] = [
             "name": .string(server.name), "kind": .string(server.kind.rawValue), "state": .string(state),
-            "problem": JSON(report.problem), "answered_at": JSON(report.answeredAt?.iso8601),
-            "publishers": .integer(Int64(report.publishers)), "players": .integer(Int64(report.players)),
-            "adopted": .integer(Int64(report.adopted)), "ended": .integer(Int64(report.ended)),
+            "problem": JSON(report.problem.map { showsAll ? $0 : "The server does not answer" }),
+            "answered_at": JSON(report.answeredAt?.iso8601),
         ]
+        guard showsAll else { return .object(body) }
+        for (name, count) in [
+            ("publishers", report.publishers), ("players", report.players), ("adopted", report.adopted),
+            ("ended", report.ended),
+        ] {
+            body[name] = .integer(Int64(count))
+        }
+        return .object(body)
     }
 
     @Sendable private func hook(_ request: Request, _ context: APIContext) async throws -> Response {
@@ -57,7 +71,9 @@ struct MediaAPI: Sendable {
             }
             try await self.take(call, of: server, at: .now)
         }
-        return server.adapter.acceptance
+        return Response(
+            status: .ok, headers: [.contentType: "text/plain"],
+            body: .init(byteBuffer: ByteBuffer(string: server.adapter.acceptance)))
     }
 
     /// Returns once it is stored.

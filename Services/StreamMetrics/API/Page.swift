@@ -61,9 +61,8 @@ struct Page {
     /// ISO 8601 or Unix milliseconds.
     func moment(_ name: String) throws(APIFailure) -> Timestamp? {
         guard let text = self.query[name[...]] else { return nil }
-        if let milliseconds = Int64(text) { return Timestamp(milliseconds: milliseconds) }
-        guard let moment = Timestamp(iso8601: String(text)) else {
-            throw Self.refuse(name, "must be an ISO 8601 time or Unix milliseconds")
+        guard let moment = Int64(text).map({ Timestamp(untrusted: $0) }) ?? Timestamp(iso8601: String(text)) else {
+            throw Self.refuse(name, "must be an ISO 8601 time or Unix milliseconds, in the years 1 to 9999")
         }
         return moment
     }

@@ -51,9 +51,9 @@ struct TipsAPI: Sendable {
             return Response.json(JSON.array(found))
         }
         group.get("/:tip") { _, context in
-            let principal = try context.require(.tipsRead)
+            let principal = try context.require(.tipsRead, on: .channel)
             let channel = try context.channel(of: principal)
-            let seesAll = principal.scopes.contains(.tipsModeration)
+            let seesAll = principal.permits(.tipsModeration, on: .channel)
             return Response.json(try await tips.get(context.id("tip"), in: channel, seesAll: seesAll).json)
         }
         self.addModeration(to: group)
@@ -68,7 +68,7 @@ struct TipsAPI: Sendable {
             let channel = try context.channel(with: .tipsWrite)
             let settings = try TipSettings(try await request.decodeObject(context))
             // Whoever only reports tips cannot have them shown.
-            if settings.moderation != nil { _ = try context.require(.tipsModeration) }
+            if settings.moderation != nil { try context.require(.tipsModeration, on: .channel) }
             return Response.json(try await tips.change(settings, channel))
         }
         group.get("/moderation") { request, context in
@@ -83,7 +83,7 @@ struct TipsAPI: Sendable {
                 ["recent": .array(found.map(\.json)), "total": .integer(Int64(total))] as JSON)
         }
         group.put("/moderation/:tip") { request, context in
-            let principal = try context.require(.tipsModeration)
+            let principal = try context.require(.tipsModeration, on: .channel)
             let channel = try context.channel(of: principal)
             let members = Members(try await request.decodeObject(context))
             try members.requireOnly(["approved"], "is not known here")

@@ -118,14 +118,14 @@ extension JSON {
     /// The value of a sum with so much more in it.
     fileprivate func adding(count: Int64, amount: Double?) -> JSON {
         var members = self.object ?? [:]
-        members["count"] = JSON((members["count"]?.double ?? 0) + Double(count))
+        members["count"] = JSON(Self.sum(members["count"]?.double ?? 0, Double(count)))
         if let amount { members["amount"] = JSON(Self.sum(members["amount"]?.double ?? 0, amount)) }
         return .object(members)
     }
 
-    /// Without what binary fractions leave behind the eighth decimal: 0.1 and 0.2 are 0.3.
+    /// Without what binary fractions leave behind the eighth decimal: 0.1 and 0.2 are 0.3. At most 2^53.
     private static func sum(_ one: Double, _ other: Double) -> Double {
-        let sum = one + other
+        let sum = min(one + other, Double(Self.integers.upperBound))
         let scaled = (sum * 1e8).rounded()
         return abs(scaled) < 0x1p53 ? scaled / 1e8 : sum
     }

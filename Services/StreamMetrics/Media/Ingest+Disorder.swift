@@ -1,5 +1,6 @@
 import Database
 import Events
+import ForeignMessages
 
 /// What is said twice, in the wrong order, or not at all.
 extension Ingest {
@@ -34,11 +35,11 @@ extension Ingest {
         switch (beginning.by == .hook, isUnique) {
         case (true, true): return same
         case (true, false):
-            let oldest = Timestamp(milliseconds: beginning.asOf.milliseconds - Self.disorderMax.milliseconds)
+            let oldest = beginning.asOf - Self.disorderMax
             return same + " AND (ended_at IS NULL OR ended_at > \(oldest))"
         // Whoever has ended since stands in those statistics still; and an id that is used once has ended for good.
         case (false, _):
-            let oldest = Timestamp(milliseconds: beginning.asOf.milliseconds - 1000)
+            let oldest = beginning.asOf - .seconds(1)
             return same
                 + " AND (ended_at IS NULL OR ended_at > \(oldest) OR (\(isUnique) AND ended_by = 'hook'))"
         }
@@ -57,7 +58,7 @@ extension Ingest {
         _ beginning: MediaBeginning, _ stale: Stale, in mutation: Mutation
     ) async throws -> Bool {
         let key = beginning.key
-        let oldest = Timestamp(milliseconds: beginning.at.milliseconds - Self.disorderMax.milliseconds)
+        let oldest = beginning.at - Self.disorderMax
         var query: Query = """
             SELECT sessions.* FROM media_sessions AS sessions JOIN streams ON streams.id = stream
             WHERE server = \(beginning.server) AND role = 'publish' AND name = \(key.name) AND sessions.ended_at IS NULL

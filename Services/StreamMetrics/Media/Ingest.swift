@@ -2,6 +2,7 @@ import Access
 import Database
 import DomainService
 import Events
+import ForeignMessages
 import HTTPTypes
 import Logging
 import ServiceKit
@@ -33,20 +34,31 @@ struct Ingest: Sendable {
 
     // MARK: who publishes
 
-    /// Whether a credential may publish under a name. Throws 404 when there is no such stream, 403 when it may not, 402 when as many
-    /// are live as its plan allows.
+    /// Whether a credential may publish under a name. Throws 403 when it may publish nothing, 404 when its tenant has no such stream, 402
+    /// when as many are live as its plan allows.
     func authorize(_ principal: Principal, name: String) async throws {
+        try Self.requirePublisher(principal)
         try await self.writer.write { mutation in
             guard let stream = try await Self.newest(name, in: mutation) else { throw Streams.notFound(name) }
-            try Self.authorize(principal, tenant: stream.tenant)
+            try Self.authorize(principal, stream, named: name)
             if stream.status != .live {
                 try await Streams.requireRoom(for: stream, max: principal.tier.liveStreamsMax, in: mutation)
             }
         }
     }
 
-    private static func authorize(_ principal: Principal, tenant: String) throws(APIFailure) {
-        guard principal.scopes.contains(.streamsWrite), principal.tenant == tenant else {
+    /// Throws 403 for a key that can publish no stream at all, before one is looked up: it must not learn which there are.
+    private static func requirePublisher(_ principal: Principal) throws(APIFailure) {
+        guard principal.permitsSomewhere(.streamsWrite) else {
+            throw APIFailure(.forbidden, "The key may not publish streams")
+        }
+    }
+
+    /// A key for a stream is one for those that follow it under its name, too. Another tenant's stream is as one that does not exist.
+    private static func authorize(_ principal: Principal, _ stream: Stream, named name: String) throws(APIFailure) {
+        guard principal.tenant == stream.tenant else { throw Streams.notFound(name) }
+        let rooms = [stream.id, stream.origin].compactMap(\.self).map(Room.stream)
+        guard rooms.contains(where: { principal.permits(.streamsWrite, on: $0) }) else {
             throw APIFailure(.forbidden, "The key may not publish this stream")
         }
     }
@@ -60,11 +72,12 @@ struct Ingest: Sendable {
         _ beginning: MediaBeginning, by principal: Principal?, at server: MediaServer
     ) async throws -> Bool {
         let isUnique = server.adapter.hasUniqueSessions
+        if let principal { try Self.requirePublisher(principal) }
         return try await self.writer.write { mutation in
             guard var stream = try await Self.newest(beginning.key.name, in: mutation) else {
                 throw Streams.notFound(beginning.key.name)
             }
-            if let principal { try Self.authorize(principal, tenant: stream.tenant) }
+            if let principal { try Self.authorize(principal, stream, named: beginning.key.name) }
             // One whose end came first was live until then, and is over.
             let over = try await Self.endBefore(beginning, isUnique: isUnique, in: mutation)
             if over == nil, try await Self.isRepeated(beginning, isUnique: isUnique, in: mutation) {
@@ -197,7 +210,7 @@ struct Ingest: Sendable {
     /// It goes on.
     func note(_ key: MediaSession.Key, at server: String, _ moment: Timestamp) async throws {
         // Statistics have just said the same.
-        let recently = Timestamp(milliseconds: moment.milliseconds - 4000)
+        let recently = moment - .seconds(4)
         try await self.writer.write { mutation in
             _ = try await mutation.query(
                 """
@@ -220,7 +233,7 @@ struct Ingest: Sendable {
     var settling: any Service {
         PeriodicDuty(every: .seconds(1)) {
             guard self.writer.isActive else { return }
-            let latest = Timestamp(milliseconds: Timestamp.now.milliseconds - self.grace.milliseconds)
+            let latest = Timestamp.now - self.grace
             do {
                 let streams: [String] = try await self.database.query(
                     """
@@ -306,7 +319,7 @@ struct Ingest: Sendable {
 
     /// Publishers of a stream that is live are kept, for its end.
     private func clean() async throws -> Int {
-        let oldest = Timestamp(milliseconds: Timestamp.now.milliseconds - Self.retention.milliseconds)
+        let oldest = Timestamp.now - Self.retention
         return try await self.writer.write { mutation in
             try await mutation.query(
                 """

@@ -1,4 +1,5 @@
 import Events
+import ForeignMessages
 import Foundation
 
 /// The end of the log of sessions that nginx writes in the format that docs/streams.md gives: `msec connection command app name`, a line
@@ -27,7 +28,7 @@ struct MediaLog: Sendable {
                 seconds * 1000 <= Double(now.milliseconds)
             else { continue }
             let key = MediaSession.Key(role: role, session: String(words[1]), name: String(words[4]))
-            self.ends[key, default: []].append(Timestamp(milliseconds: Int64((seconds * 1000).rounded())))
+            self.ends[key, default: []].append(Timestamp(milliseconds: Int64(clamping: (seconds * 1000).rounded())))
         }
     }
 

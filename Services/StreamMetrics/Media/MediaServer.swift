@@ -1,5 +1,6 @@
 import Crypto
 import Events
+import ForeignMessages
 import Foundation
 import ServiceKit
 

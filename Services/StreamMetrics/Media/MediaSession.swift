@@ -1,9 +1,10 @@
 import Database
 import Events
+import ForeignMessages
 
 /// Somebody who publishes or plays at a media server.
 struct MediaSession: Sendable {
-    enum Role: String, Sendable, Hashable { case publish, play }
+    typealias Role = MediaRole
 
     /// What says that it began or ended.
     enum Source: String, Sendable {

@@ -3,6 +3,7 @@ import Database
 import DomainService
 import Downloads
 import Events
+import ForeignMessages
 import Foundation
 import HTTPTypes
 import Logging
@@ -268,10 +269,10 @@ actor MediaWatch {
         to now: (bytes: Int64, frames: Int64?), fps: Double?
     ) -> StreamHealth {
         var health = StreamHealth(streamID: stream, bitrate: nil, fps: fps, packetLoss: nil, latency: nil)
-        guard let last, last.seconds > 0, now.bytes >= last.bytes else { return health }
-        health.bitrate = (Double(now.bytes - last.bytes) * 8 / 1000 / last.seconds * 10).rounded() / 10
-        if let frames = now.frames, let earlier = last.frames, frames >= earlier {
-            health.fps = (Double(frames - earlier) / last.seconds * 10).rounded() / 10
+        guard let last, last.seconds > 0, let bytes = now.bytes.increase(since: last.bytes) else { return health }
+        health.bitrate = (Double(bytes) * 8 / 1000 / last.seconds * 10).rounded() / 10
+        if let earlier = last.frames, let frames = now.frames?.increase(since: earlier) {
+            health.fps = (Double(frames) / last.seconds * 10).rounded() / 10
         }
         return health
     }

@@ -31,8 +31,7 @@ struct AuthBench: AsyncParsableCommand {
     private var port: Int { self.base + 20 }
 
     func run() async throws {
-        let commands = BusEndpoints(
-            events: "tcp://127.0.0.1:\(self.port + 1)", commands: "tcp://127.0.0.1:\(self.port + 2)")
+        let commands = try BusEndpoints(of: .auth, port: self.port)
         let client = CommandClient(endpoints: [.auth: commands], logger: quiet)
         try await TestSupport.with(client) {
             let owner = try String(contentsOfFile: self.ownerKeyFile, encoding: .utf8)

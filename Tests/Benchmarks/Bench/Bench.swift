@@ -6,7 +6,8 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures a running suite, and publishes what tests need.",
         subcommands: [
-            AuthBench.self, ChatCommand.self, EventsCommand.self, PublishCommand.self, SourcesCommand.self,
+            AuthBench.self, BusCommand.self, ChatCommand.self, EventsCommand.self, PublishCommand.self,
+            SourcesCommand.self,
             TokensCommand.self, VerifyCommand.self, WritesCommand.self,
         ])
 }

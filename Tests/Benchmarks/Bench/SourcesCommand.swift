@@ -30,8 +30,7 @@ struct SourcesCommand: AsyncParsableCommand {
 
     func run() async throws {
         let times = NIOLockedValueBox(Times())
-        let endpoints = BusEndpoints(
-            events: "tcp://127.0.0.1:\(self.port + 1)", commands: "tcp://127.0.0.1:\(self.port + 2)")
+        let endpoints = try BusEndpoints(of: .obsBridge, port: self.port)
         let subscriber = Subscriber(publishers: [.obsBridge: endpoints], logger: quiet) { events in
             let now = PacedPublisher.now
             times.withLockedValue { times in

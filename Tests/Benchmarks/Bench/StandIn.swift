@@ -37,11 +37,12 @@ struct StandIn: Sendable {
     /// - Parameter port: of its event socket; that of its commands is one higher.
     init(for service: ServiceName, port: Int) throws {
         self.service = service
-        self.publisher = try Publisher(endpoint: "tcp://127.0.0.1:\(port)")
-        self.commands = CommandServer(endpoint: "tcp://127.0.0.1:\(port + 1)", logger: quiet)
+        let keys = try BusKeys.ofEnvironment()
+        self.publisher = try Publisher(endpoint: "tcp://127.0.0.1:\(port)", keys: keys)
+        self.commands = CommandServer(endpoint: "tcp://127.0.0.1:\(port + 1)", keys: keys, logger: quiet)
         let (asked, asking) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         self.asked = asked
-        self.commands.answer(ReplayRequest.name) { [log] bytes in
+        self.commands.answer(ReplayRequest.name, from: .all) { [log] bytes in
             asking.yield()
             let request = try JSON.decode(ReplayRequest.self, from: bytes)
             return log.withLockedValue { $0.page(request) }.bytes

@@ -18,8 +18,7 @@ struct VerifyCommand: AsyncParsableCommand {
 
     func run() async throws {
         let tokens = try String(contentsOfFile: self.file, encoding: .utf8).split(separator: "\n").map(String.init)
-        let endpoints = BusEndpoints(
-            events: "tcp://127.0.0.1:\(self.port + 1)", commands: "tcp://127.0.0.1:\(self.port + 2)")
+        let endpoints = try BusEndpoints(of: .auth, port: self.port)
         let client = CommandClient(endpoints: [.auth: endpoints], logger: quiet)
         try await TestSupport.with(client) {
             let verifier = CredentialVerifier(commands: client, process: .gateway, logger: quiet)

@@ -24,9 +24,11 @@ struct AuthorizeEndpoint {
     }
 
     private func show(_ request: Request) async throws -> Response {
+        let query = request.uri.query ?? ""
+        let session = try await self.browsers.find(request)
         do {
-            let asked = try await self.read(request.uri.query ?? "")
-            guard let session = try await self.browsers.find(request) else { return Self.signIn(asked) }
+            let asked = try await self.read(query)
+            guard let session else { return Self.signIn(query) }
             let places = asked.places(of: session.user)
             guard !places.isEmpty else {
                 throw asked.refusal("invalid_scope", "The user has none of these scopes to give")
@@ -34,7 +36,7 @@ struct AuthorizeEndpoint {
             return ConsentPage(request: asked, user: session.user, places: places, session: session.secret).page
                 .response()
         } catch let refusal as AuthorizationRequest.Refusal {
-            return self.answer(refusal)
+            return self.answer(refusal, query: query, session: session)
         }
     }
 
@@ -42,9 +44,11 @@ struct AuthorizeEndpoint {
         guard FormOrigin.isOurs(request, issuer: self.issuer) else { throw ErrorPage.foreign }
         let form = try await request.form()
         try form.requireNoneRepeated()
+        let query = form["request"] ?? ""
+        let session = try await self.browsers.find(request)
         do {
-            let asked = try await self.read(form["request"] ?? "")
-            guard let session = try await self.browsers.find(request) else { return Self.signIn(asked) }
+            let asked = try await self.read(query)
+            guard let session else { return Self.signIn(query) }
             guard FormToken(session.secret, purpose: Self.purpose, content: asked.query).accepts(form["csrf"]) else {
                 throw ErrorPage.foreign
             }
@@ -58,7 +62,7 @@ struct AuthorizeEndpoint {
             default: throw FormParameters.invalid("Allow or deny.")
             }
         } catch let refusal as AuthorizationRequest.Refusal {
-            return self.answer(refusal)
+            return self.answer(refusal, query: query, session: session)
         }
     }
 
@@ -76,8 +80,8 @@ struct AuthorizeEndpoint {
     }
 
     /// To the login page, which comes back here with the same request.
-    private static func signIn(_ asked: AuthorizationRequest) -> Response {
-        WebPage.redirect(to: LoginEndpoint.path(then: "\(AuthorizationRequest.path)?\(asked.query)"))
+    private static func signIn(_ query: String) -> Response {
+        WebPage.redirect(to: LoginEndpoint.path(then: "\(AuthorizationRequest.path)?\(query)"))
     }
 
     private func grant(
@@ -108,7 +112,12 @@ struct AuthorizeEndpoint {
             action, tenant: tenant, actor: user.id, address: context.clientAddress, target: asked.client.id)
     }
 
-    private func answer(_ refusal: AuthorizationRequest.Refusal) -> Response {
+    /// Redirects to the client with the error, but only a browser whose user has signed in: otherwise a link with our name and an error
+    /// in it would lead anybody to whatever address a client has registered (RFC 9700 §4.11.2).
+    private func answer(
+        _ refusal: AuthorizationRequest.Refusal, query: String, session: BrowserSessions.Found?
+    ) -> Response {
+        guard session != nil else { return Self.signIn(query) }
         guard let uri = RedirectURI(refusal.redirectURI) else { return Response(status: .badRequest) }
         return self.answer(
             uri, [("error", refusal.code), ("error_description", refusal.description), ("state", refusal.state)])

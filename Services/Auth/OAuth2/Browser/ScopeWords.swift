@@ -5,6 +5,7 @@ enum ScopeWords {
     private static let table: [(scope: Scope, words: String)] = [
         (.all, "Everything that you may do in this channel"),
         (.obsRead, "See sources, scenes and the state of OBS"),
+        (.obsScreenshot, "Take pictures of what OBS shows and holds"),
         (.obsSources, "Change sources and place them in scenes of OBS"),
         (.obsScene, "Switch scenes in OBS"),
         (.obsStream, "Start and stop streams and recordings in OBS"),
@@ -41,7 +42,7 @@ enum ScopeWords {
         ("users:read", "See users and channels"),
         ("users:write", "Add, change and remove users and channels"),
         ("keys:write", "Make and revoke API keys and applications"),
-        ("audit:read", "Read the audit log"),
+        (.auditRead, "Read the audit log"),
         (.authAdmin, "Administer sign-in and credentials of every channel"),
     ]
 
