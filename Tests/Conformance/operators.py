@@ -158,7 +158,7 @@ async def bad_questions(stage, me):
 @case("README", "3 •3", alone=True)
 async def origins(stage, me):
     """Where origins are configured, pages of others are refused with 403; programs, which send none, are let in."""
-    gateway = await stage.gateway(GATEWAY_ORIGINS="https://studio.example, https://overlay.example")
+    gateway = await stage.gateway(GATEWAY_ORIGINS="https://studio.example, https://overlay.example", HTTP_ANONYMOUS="")
     path = f"/?token={await me.token()}"
     for origin, status in [
         ("https://studio.example", None), ("HTTPS://Studio.Example", None), ("https://overlay.example", None), (None, None),

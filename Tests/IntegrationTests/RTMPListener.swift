@@ -39,8 +39,10 @@ enum RTMPListener {
     /// To connect and see would be the one stream that it takes. Another test may listen there, so the socket has to be the process's.
     private static func isListening(_ process: Process, at port: Int) throws -> Bool {
         let listens = Data(String(format: " 0100007F:%04X 00000000:0000 0A ", port).utf8)
-        // Searched as bytes: it has a line for each connection that ended within the last minute, which are many thousands.
-        let table = try Data(contentsOf: URL(filePath: "/proc/net/tcp"))
+        // `Data(contentsOf:)` reads 4 KB of such a file and no more. Searched as bytes: it has a line for each connection that ended
+        // within the last minute, which can be many thousands.
+        let file = try FileHandle(forReadingFrom: URL(filePath: "/proc/net/tcp"))
+        let table = try file.readToEnd() ?? Data()
         guard let found = table.range(of: listens) else { return false }
         let fields = String(decoding: table[found.upperBound...].prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
             .split(separator: " ")
