@@ -159,9 +159,16 @@ def dependencies():
             print(f"dependencies.txt has {name} {reviewed.get(name, 'not at all')}, this build {built.get(name, 'not at all')}")
 
 
+def examples():
+    """No command of the documents shows a credential to everybody who lists the machine's processes."""
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "Services").glob("*/README.md"), *(ROOT / "deploy").rglob("*.md")):
+        for command in re.findall(r"^[ \t]*(?!.*(?:echo|printf) ).*(?:-H|--header)[ =]\S?Authorization: .*$", path.read_text(), re.MULTILINE):
+            check(False, f"{path.relative_to(ROOT)} has a credential among the arguments of a command: {command.strip()}")
+
+
 def main():
     """Checks everything; says what is wrong."""
-    for judge in (compose, images, alerts, dashboard, dependencies, kubernetes.judge):
+    for judge in (compose, images, alerts, dashboard, dependencies, examples, kubernetes.judge):
         judge()
     for failure in failures:
         print(failure)
