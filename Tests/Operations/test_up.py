@@ -43,6 +43,12 @@ def eventually(condition, what, seconds=60):
     return result
 
 
+def _hear_signals():
+    """As in a terminal: what is started in the background may ignore them, and a shell cannot trap what it was told to ignore."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Installation:
     """A home directory and the suite in it."""
 
@@ -56,7 +62,7 @@ class Installation:
         """Starts a command in a session of its own, as in another terminal."""
         return subprocess.Popen(
             [SCRIPT, *arguments], env=self.environment | variables, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_hear_signals)
 
     def run(self, *arguments, **variables):
         """Runs a command to its end: its exit status and what it printed."""
