@@ -1,5 +1,5 @@
-// Dispatch: which of its C modules and Glibc declares `timespec` for the compiler depends on what is built before.
-import Dispatch
+// Which of these declares `timespec` for the compiler depends on what is built before.
+import CDispatch
 import Glibc
 
 /// The load generator's side of a publisher: it says on standard input what to publish, event `k` being due at
