@@ -15,7 +15,7 @@ public import Logging
 public struct BusConfig: Sendable {
     /// How to reach each service.
     public let endpoints: [ServiceName: BusEndpoints]
-    /// What the process's own sockets demand; `nil`: the bus is open to everyone who reaches it.
+    /// The keys that the process's own sockets demand; `nil` if the bus is open to everyone who reaches it.
     public let keys: BusKeys?
     private let bindHost: String
     private let ports: [ServiceName: Int]

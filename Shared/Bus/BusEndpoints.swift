@@ -4,7 +4,7 @@ public import Events
 public struct BusEndpoints: Sendable, Hashable {
     public var events: String
     public var commands: String
-    /// What this process proves itself with; `nil`: the bus is open.
+    /// The keys that this process proves itself with; `nil` on an open bus.
     public var keys: BusKeys?
     /// The role that the service at the other end has to prove.
     public var role: BusRole

@@ -1,4 +1,4 @@
-/// What a right is about: the whole channel, or one thing in it.
+/// The subject of a right: the whole channel, or one thing in it.
 public enum Room: Sendable, Hashable {
     case channel
     case station(String)
@@ -62,13 +62,13 @@ public struct RoomLimits: Sendable, Hashable {
     /// The kinds of which at least one room is listed.
     public var reachable: Set<RoomKind> { Set(Self.kinds.filter { self[$0]?.isEmpty == false }) }
 
-    /// Whether every room of the others is listed here. `nil` is no limit, which is beyond any.
+    /// Returns whether every room of the others is listed here. `nil` is no limit, which is beyond any.
     public func contain(_ other: RoomLimits?) -> Bool {
         guard let other else { return false }
         return Self.kinds.allSatisfy { (other[$0] ?? []).isSubset(of: self[$0] ?? []) }
     }
 
-    /// Whether they leave a scope in force in a room.
+    /// Returns whether they leave a scope in force in a room.
     public func permit(_ scope: Scope, on room: Room) -> Bool {
         switch room {
         case .channel: Scope.readsOfLimited.contains(scope)
@@ -79,7 +79,7 @@ public struct RoomLimits: Sendable, Hashable {
         }
     }
 
-    /// Whether they leave a scope in force in any room.
+    /// Returns whether they leave a scope in force in any room.
     public func permitSomewhere(_ scope: Scope) -> Bool {
         Scope.readsOfLimited.contains(scope) || !Scope.roomKinds(of: scope).isDisjoint(with: self.reachable)
     }
@@ -105,7 +105,7 @@ extension Scope {
 }
 
 extension Principal {
-    /// Whether it may do what a scope stands for in a room of its tenant.
+    /// Returns whether it may do what a scope stands for in a room of its tenant.
     public func permits(_ scope: Scope, on room: Room) -> Bool {
         let isHeld =
             if case .obsConnection(let name) = room { self.scopes.contains(scope, on: name) } else {
@@ -123,7 +123,7 @@ extension Principal {
     /// Whether it administers auth itself, whatever the tenant. A credential that is limited to rooms never does.
     public var administersAuth: Bool { self.permits(.authAdmin, on: .channel) }
 
-    /// Whether an event of this kind and room may be shown to it, given that the tenant is right.
+    /// Returns whether an event of this kind and room may be shown to it, given that the tenant is right.
     public func maySee(_ entry: CatalogueEntry, room: String) -> Bool {
         guard let scope = entry.scope else { return self.maySee(entry) }
         return self.permits(scope, on: entry.room.room(named: room))

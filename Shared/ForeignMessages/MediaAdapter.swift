@@ -3,7 +3,7 @@ package import Foundation
 import HTTPTypes
 package import Requests
 
-/// What somebody does at a media server.
+/// An action of a publisher or player at a media server.
 package enum MediaRole: String, Sendable, Hashable { case publish, play }
 
 /// What one kind of media server says, in our words.

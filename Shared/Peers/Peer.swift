@@ -1,4 +1,4 @@
-/// Who is at the other end of a connection, as far as that is a fact and not a text that anybody can write.
+/// The other end of a connection, by facts only: no text that anybody can write counts.
 public struct Peer: Sendable, Equatable {
     /// The address of the TCP connection's other end.
     public let connection: String

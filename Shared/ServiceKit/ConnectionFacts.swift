@@ -1,7 +1,7 @@
 import NIOConcurrencyHelpers
 public import Peers
 
-/// What is known of an HTTP connection besides its requests, before its first one is answered.
+/// Facts about an HTTP connection that are known before its first request is answered.
 public final class ConnectionFacts: Sendable {
     private struct State {
         var carried: ProxyHeader.Source?

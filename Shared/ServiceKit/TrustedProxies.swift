@@ -33,7 +33,7 @@ public struct TrustedProxies: Sendable {
     /// Whether no proxy is trusted.
     public var isEmpty: Bool { self.ranges.isEmpty }
 
-    /// Whether a host, by name or address, is this machine for certain. IPv6 addresses may be in brackets.
+    /// Returns whether a host, by name or address, is this machine for certain. IPv6 addresses may be in brackets.
     public static func isLoopback(name: String) -> Bool {
         name == "localhost" || Self.isLoopback(name.hasPrefix("[") ? String(name.dropFirst().dropLast()) : name)
     }

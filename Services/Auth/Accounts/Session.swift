@@ -14,10 +14,10 @@ struct Session: Sendable {
     let expires: Timestamp
     /// Whether it can go on: neither it nor its user nor its client has ended.
     var isOpen = true
-    /// What the user was in the tenant and which tier they had when it was begun; `nil`: that was not recorded.
+    /// The user's standing and tier when the session began; `nil` if that was not recorded.
     var begun: (standing: Standing, tier: Tier)?
 
-    /// What the user may do there now, and could when it was begun; `nil`: nothing, or it has ended.
+    /// The user's standing now, within the one at the beginning; `nil` if there is none or the session has ended.
     var standing: Standing? {
         guard self.isOpen, let now = self.user.grant(in: self.tenant, station: self.station) else { return nil }
         return self.begun.map { now.narrowed(to: $0.standing) } ?? now
@@ -80,7 +80,7 @@ extension User {
 }
 
 extension Standing {
-    /// What both allow. The tenant is the same.
+    /// Returns what both allow. The tenant is the same.
     func narrowed(to other: Standing) -> Standing {
         let stations =
             if let own = self.stations { other.stations.map(own.intersection) ?? own } else { other.stations }

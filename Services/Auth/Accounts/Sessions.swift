@@ -221,7 +221,7 @@ struct Sessions: Sendable {
 
     private enum Found {
         case session(Session)
-        /// What the same token got a moment ago.
+        /// The answer that the same token got a moment ago.
         case repeated(Issued, Session)
         case refused(String, Session? = nil)
     }

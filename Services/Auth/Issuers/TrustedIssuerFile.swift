@@ -116,7 +116,7 @@ enum TrustedIssuerFile {
             return algorithms
         }
 
-        /// As tokens are compared: in lower case, without `application/`.
+        /// Types of tokens in the form in which they are compared: lower case, without `application/`.
         private func types() throws(ConfigurationError) -> [String] {
             let types = try self.texts("types").map { type in
                 let type = type.lowercased()
