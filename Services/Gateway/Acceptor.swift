@@ -2,6 +2,7 @@ import Dialects
 import Events
 import Logging
 import Metrics
+import NIOConcurrencyHelpers
 import Peers
 import Requests
 import ServiceKit
@@ -22,12 +23,17 @@ final class Acceptor: Sendable {
     private let edge: Edge
     private let tls: TLSTermination?
     private let proxyHeaders: ProxyHeaderCheck
+    private let heads = PendingHeads(max: PendingHeads.usualMax)
     private let logger: Logger
+    /// When a lack of descriptors was last logged.
+    private let exhaustionLogged = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
+    private let exhaustions = Counter(label: "gateway_descriptors_exhausted_total")
 
     /// From the connection to the end of its request head.
     private static let headTimeout = Duration.seconds(5)
     private static let farewellTimeout = Duration.seconds(2)
     private static let exhaustedPause = Duration.milliseconds(100)
+    private static let exhaustedLogInterval = Duration.seconds(60)
 
     /// Binds the listeners, one a dialect. Throws when a port is taken.
     /// - Parameters:
@@ -71,7 +77,7 @@ final class Acceptor: Sendable {
                         group.addTask { await self.greet(socket, listener.place, peer) }
                     case .none: break accepting
                     case .exhausted:
-                        self.logger.warning("No descriptors left; connections wait")
+                        self.recordExhaustion()
                         // `try?`: a cancelled sleep ends the loops above.
                         try? await Task.sleep(for: Self.exhaustedPause)
                         break accepting
@@ -81,16 +87,30 @@ final class Acceptor: Sendable {
         }
     }
 
+    /// Counts each, and logs one a minute: every listener tries ten times a second.
+    private func recordExhaustion() {
+        self.exhaustions.increment()
+        let now = ContinuousClock.now
+        let isDue = self.exhaustionLogged.withLockedValue { last in
+            if let time = last, now - time < Self.exhaustedLogInterval { return false }
+            last = now
+            return true
+        }
+        guard isDue else { return }
+        self.logger.warning(
+            "No descriptors left: new connections wait or are closed. Raise the limit of open files, or add gateways")
+    }
+
     private func greet(_ accepted: TCPSocket, _ listener: Int, _ address: String) async {
         let deadline = ContinuousClock.now + Self.headTimeout
-        let opening = await ConnectionOpening.read(
-            accepted, from: address, by: deadline, isExact: self.tls != nil, self.proxyHeaders)
-        guard let opening, let socket = self.plainSide(of: accepted, opening.peer) else { return accepted.close() }
-        switch await self.readHead(socket, opening.leftover, by: deadline) {
+        guard let (socket, peer, greeting) = await self.open(accepted, address, by: deadline) else {
+            return accepted.close()
+        }
+        switch greeting {
         case .gone: socket.close()
         case .refuse(let refusal): await self.refuse(socket, refusal)
         case .head(let head):
-            switch await self.doorman.judge(head, listener: listener, peer: opening.peer) {
+            switch await self.doorman.judge(head, listener: listener, peer: peer) {
             case .refuse(let refusal): await self.refuse(socket, refusal)
             case .open(let dialect, let request, let principal, let introduction):
                 let arrived = Arrived(
@@ -100,11 +120,27 @@ final class Acceptor: Sendable {
         }
     }
 
+    /// Reads what comes before the upgrade. While the client lets it wait, the connection is one of the pending heads. Returns `nil` if
+    /// the connection is to be closed without a word.
+    private func open(
+        _ accepted: TCPSocket, _ address: String, by deadline: ContinuousClock.Instant
+    ) async -> (socket: TCPSocket, peer: Peer, greeting: Greeting)? {
+        var place = PendingHeads.Place(among: self.heads)
+        let opening = await ConnectionOpening.read(
+            accepted, from: address, by: deadline, isExact: self.tls != nil, self.proxyHeaders, place: &place)
+        guard let opening else { return nil }
+        // With TLS the client has to answer before its head can come.
+        if self.tls != nil, !place.wait(as: opening.peer.address) { return nil }
+        guard let socket = self.plainSide(of: accepted, opening.peer) else { return nil }
+        let greeting = await self.readHead(socket, opening, by: deadline, place: &place)
+        return (socket, opening.peer, greeting)
+    }
+
     /// The connection without its TLS. `nil`: there were no descriptors for it; `socket` is still open.
     private func plainSide(of socket: TCPSocket, _ peer: Peer) -> TCPSocket? {
         guard let tls = self.tls else { return socket }
         let plain = tls.plainSide(of: socket, peer: peer.address)
-        if plain == nil { self.logger.warning("No descriptors left; a connection was closed") }
+        if plain == nil { self.recordExhaustion() }
         return plain
     }
 
@@ -114,11 +150,11 @@ final class Acceptor: Sendable {
         case gone
     }
 
-    /// - Parameter first: what was read already.
     private func readHead(
-        _ socket: TCPSocket, _ first: [UInt8], by deadline: ContinuousClock.Instant
+        _ socket: TCPSocket, _ opening: ConnectionOpening, by deadline: ContinuousClock.Instant,
+        place: inout PendingHeads.Place
     ) async -> Greeting {
-        var bytes = first
+        var bytes = opening.leftover
         var searched = 0
         while true {
             switch RequestHead.parse(bytes, searched: searched) {
@@ -133,6 +169,7 @@ final class Acceptor: Sendable {
             case .ended: return .gone
             case .bytes(let more): bytes += more
             case .wait:
+                guard place.wait(as: opening.peer.address) else { return .gone }
                 switch await SocketPoller.shared.wait(for: socket.descriptor, .readable, timeout: deadline - .now) {
                 case .ready, .timedOut: continue
                 case .cancelled: return .gone

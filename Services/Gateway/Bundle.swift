@@ -8,6 +8,8 @@ struct Bundle {
         let event: Event
         let kind: CatalogueEntry
         let number: UInt64
+        /// For one that was missed and came late: when it happened.
+        var moment: Timestamp?
     }
 
     private(set) var projections: [Projection]

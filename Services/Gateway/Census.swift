@@ -7,13 +7,8 @@ import NIOConcurrencyHelpers
 final class Census: Sendable {
     private struct State {
         var clients: [DialectName: Int] = [:]
-        var attempts: [Attempt: RateLimiter] = [:]
+        var attempts = ConnectionAttempts()
         var isDraining = false
-    }
-
-    private struct Attempt: Hashable {
-        let dialect: DialectName
-        let address: String
     }
 
     private let state = NIOLockedValueBox(State())
@@ -22,25 +17,16 @@ final class Census: Sendable {
             ($0, Gauge(label: "gateway_clients", dimensions: [("dialect", $0.rawValue)]))
         })
 
-    /// Addresses that are remembered; beyond, all are forgotten at once.
-    private static let addressesMax = 50_000
-
     var total: Int { self.state.withLockedValue { $0.clients.values.reduce(0, +) } }
 
     var isDraining: Bool { self.state.withLockedValue { $0.isDraining } }
 
     func beginDraining() { self.state.withLockedValue { $0.isDraining = true } }
 
-    /// Counts one connection attempt; `false`: too many from that address.
+    /// Counts one connection attempt. Returns `false` if there were too many from the network of that address.
     func attempt(_ profile: DialectProfile, from address: String) -> Bool {
         guard let limit = profile.attemptRate else { return true }
-        let attempt = Attempt(dialect: profile.name, address: address)
-        return self.state.withLockedValue { state in
-            if state.attempts.count >= Self.addressesMax { state.attempts.removeAll() }
-            var limiter = state.attempts[attempt] ?? RateLimiter(limit, at: .now)
-            defer { state.attempts[attempt] = limiter }
-            return limiter.take(at: .now)
-        }
+        return self.state.withLockedValue { $0.attempts.take(profile.name, limit, from: address, at: .now) }
     }
 
     /// Counts one more client; `false`: the dialect's limit is reached.

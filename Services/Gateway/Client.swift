@@ -8,6 +8,12 @@ final class Client: Identifiable {
     enum Held {
         case text([UInt8])
         case binary([UInt8])
+
+        var bytes: Int {
+            switch self {
+            case .text(let bytes), .binary(let bytes): bytes.count
+            }
+        }
     }
 
     /// What it listens to.
@@ -15,6 +21,14 @@ final class Client: Identifiable {
         let grant: Grant
         /// The last event that was given out before it was there.
         let since: UInt64
+        /// When it was made, perhaps on another gateway.
+        let made: Timestamp
+
+        /// How much later than an event it may have been made, for the clocks' sake.
+        private static let tolerance = Duration.seconds(5)
+
+        /// Returns whether it was there when something happened, or may have been.
+        func wasThere(at moment: Timestamp) -> Bool { self.made <= moment + Self.tolerance }
     }
 
     let id: ConnectionID
@@ -39,9 +53,12 @@ final class Client: Identifiable {
     var isWaiting = false
     /// What the session wants when it has its seat.
     var whenSeated: [SessionAction] = []
-    var held: [Held] = []
-    /// Frames that go out later, in order of time.
-    var later: [(at: Timestamp, frame: [UInt8])] = []
+    /// While they are too many nothing is read from it.
+    var held = WaitingQueue<Held>(countMax: heldMax, bytesMax: heldBytesMax)
+    /// Frames that go out later, in order of time; while they are too many nothing is read from it.
+    var later = WaitingQueue<(at: Timestamp, frame: [UInt8])>(countMax: laterMax, bytesMax: heldBytesMax)
+    /// How often something was sent to it when nothing was read from it any more, since it took none of its replies.
+    var writesAtPause: UInt64?
     var lastHeard = ContinuousClock.now
     /// The last bundle that was given to it, so that it gets one only once.
     var lastBundle: UInt64 = 0
@@ -52,6 +69,10 @@ final class Client: Identifiable {
     var backlog = SlowClients.Backlog()
     /// It comes from another gateway, and is told first what happened meanwhile.
     var catchUp: CatchUp?
+    /// Since when it is connected, here or at the gateways that it comes from.
+    var since: Timestamp
+    /// Its session is being restored: its subscriptions are as old as it is.
+    var isResuming = false
     /// Events may come that its catching up has told it already.
     var comparesPositions = false
     /// The last event that was given out before it came.
@@ -64,8 +85,10 @@ final class Client: Identifiable {
     /// What was found out while it was let in.
     private var introduction: Introduction?
 
-    /// Messages that may wait while an answer is awaited.
-    static let heldMax = 256
+    /// Messages that wait while an answer is awaited, and their bytes, beyond which nothing is read; the last one may be beyond.
+    private static let heldMax = 256
+    private static let heldBytesMax = 64 * 1024
+    private static let laterMax = 1024
 
     /// The last event that was given to it.
     struct Delivery {
@@ -77,6 +100,7 @@ final class Client: Identifiable {
 
     init(_ connection: Connection, arrival: Arrival, dialect: any Dialect, rules: DialectRules, after number: UInt64) {
         self.opened = number
+        self.since = self.connectedAt
         self.id = connection.id
         self.connection = connection
         self.dialect = arrival.dialect
@@ -86,6 +110,18 @@ final class Client: Identifiable {
         self.rules = rules
         self.introduction = arrival.introduction
         self.limiter = rules.profile.messageRate.map { RateLimiter($0, at: .now) }
+    }
+
+    /// Bytes in one message of its now.
+    var messageBytesMax: Int { self.profile.messageBytesMax(isLoggedIn: self.session.isLoggedIn) }
+
+    /// Reads on, or not, as what waits here allows.
+    func adjustReading() {
+        if self.held.mustStop || self.later.mustStop {
+            self.connection.pauseReading()
+        } else {
+            self.connection.resumeReading()
+        }
     }
 
     /// The rules of its dialect.

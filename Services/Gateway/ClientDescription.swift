@@ -2,11 +2,27 @@ import Dialects
 import Events
 import WebSockets
 
-/// The connections of a loop as operators see them.
+/// A page of the connections of all loops, as operators see them.
 struct EdgeDescription: Sendable {
+    /// The oldest first.
     var connections: [ClientDescription] = []
-    /// Those that have ended lately, the newest last.
+    /// Those that have ended lately, the newest of each loop last; on the first page only.
     var closed: [ClientDescription] = []
+    /// Where the next page begins; `nil`: there is none.
+    var next: ConnectionID?
+}
+
+/// Which connections an operator wants to see.
+struct ConnectionsQuestion: Sendable {
+    /// Only connections on which all credentials are this tenant's; `nil`: all.
+    var tenant: String?
+    /// Only younger ones than this.
+    var after: ConnectionID?
+    /// How many at most.
+    var limit: Int
+
+    static let limitUsual = 1000
+    static let limitMax = 5000
 }
 
 /// One connection as operators see it.
@@ -96,7 +112,7 @@ extension ClientDescription {
         self.queue = Queue(
             frames: isOpen ? client.connection.queuedFrames : 0, bytes: isOpen ? client.connection.queuedBytes : 0)
         self.limits = Limits(
-            messageBytes: client.profile.messageBytesMax, messages: client.profile.messageRate?.burst,
+            messageBytes: client.messageBytesMax, messages: client.profile.messageRate?.burst,
             messagesPerSecond: client.profile.messageRate?.perSecond, queueFrames: SlowClients.framesMax,
             queueBytes: SlowClients.bytesMax)
         self.dropped = Dropped(conflated: client.losses.conflated, dropped: client.losses.dropped)

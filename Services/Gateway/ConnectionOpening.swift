@@ -14,9 +14,10 @@ struct ConnectionOpening {
     /// - Parameters:
     ///   - address: of the connection's other end.
     ///   - isExact: whether to read no byte that belongs to no header, since TLS wants it from the socket.
+    ///   - place: where the connection is counted while it has to wait.
     static func read(
         _ socket: TCPSocket, from address: String, by deadline: ContinuousClock.Instant, isExact: Bool,
-        _ check: ProxyHeaderCheck
+        _ check: ProxyHeaderCheck, place: inout PendingHeads.Place
     ) async -> ConnectionOpening? {
         var bytes: [UInt8] = []
         var wanted = ProxyHeader.prefixLength
@@ -31,6 +32,7 @@ struct ConnectionOpening {
             case .ended: return nil
             case .bytes(let more): bytes += more
             case .wait:
+                guard place.wait(as: address) else { return nil }
                 switch await SocketPoller.shared.wait(for: socket.descriptor, .readable, timeout: deadline - .now) {
                 case .ready: continue
                 case .cancelled: return nil

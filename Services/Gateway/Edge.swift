@@ -19,10 +19,14 @@ final class Edge: Sendable {
     private let arriving: AsyncStream<Void>.Continuation
     private let backpressure = Counter(label: "gateway_loop_backpressure_total")
 
-    /// Beyond this many events the subscriber leaves them in its own queue, which is bounded.
+    /// Beyond this many events, or bytes of them, the subscriber keeps them in its own queue, which is bounded.
     private static let congestedMax = 2_000
-    /// Events and other messages.
+    private static let congestedBytesMax = 8 << 20
+    /// Events and other messages, and the bytes of events.
     private static let mailboxMax = 20_000
+    private static let mailboxBytesMax = 64 << 20
+    /// Connections that a loop describes in one turn.
+    private static let describedMax = 64
     /// Events in one message: a loop ends its turn between two messages.
     private static let batchMax = 256
     private static let backpressurePause: UInt32 = 1000
@@ -42,7 +46,8 @@ final class Edge: Sendable {
             // A loop's handler posts into the loop that holds it, which exists once this returns.
             let own = NIOLockedValueBox<Loop<EdgeHandler>?>(nil)
             let loop = try Loop<EdgeHandler>(
-                name: "loop-\(number)", mailboxCapacity: Self.mailboxMax, logger: logger
+                name: "loop-\(number)", mailboxCapacity: Self.mailboxMax, mailboxBytesMax: Self.mailboxBytesMax,
+                logger: logger
             ) {
                 EdgeHandler(
                     census: census, publishers: publishers, enquiries: enquiries, seats: seats, isRevoked: isRevoked,
@@ -89,18 +94,21 @@ final class Edge: Sendable {
     /// Whether a loop is so far behind that it should get no more events for now: what the subscriber's socket drops meanwhile
     /// is repaired from the log.
     var isCongested: Bool {
-        let isCongested = self.loops.contains { $0.mailboxWeight > Self.congestedMax }
+        let isCongested = self.loops.contains {
+            $0.mailboxWeight > Self.congestedMax || $0.mailboxBytes > Self.congestedBytesMax
+        }
         if isCongested { self.backpressure.increment() }
         return isCongested
     }
 
     /// Called on the subscriber's thread with events in order. Waits for a mailbox that is full all the same: a batch that was
     /// dropped here would be gone.
-    func deliver(_ events: [Event]) {
+    /// - Parameter isRepaired: they come from their publisher's log, since they were missed when they happened.
+    func deliver(_ events: [Event], isRepaired: Bool) {
         for start in stride(from: 0, to: events.count, by: Self.batchMax) {
             let batch = Array(events[start..<min(start + Self.batchMax, events.count)])
             for loop in self.loops {
-                while !loop.post(.events(batch)), !loop.isStopping {
+                while !loop.post(.events(batch, isRepaired: isRepaired)), !loop.isStopping {
                     self.backpressure.increment()
                     usleep(Self.backpressurePause)
                 }
@@ -113,29 +121,48 @@ final class Edge: Sendable {
         for loop in self.loops { loop.postAnswer(.revoked(revoked)) }
     }
 
-    /// Everybody who is connected, and who was lately.
-    func describe() async -> EdgeDescription {
-        var all = EdgeDescription()
-        for loop in self.loops {
-            let part = await withCheckedContinuation { continuation in
-                let isTaken = loop.post(.describe { continuation.resume(returning: $0) })
-                if !isTaken { continuation.resume(returning: EdgeDescription()) }
-            }
-            all.connections += part.connections
-            all.closed += part.closed
+    /// Returns a page of who is connected, and who was lately; `nil` if a loop has too much to do to answer.
+    func describe(_ question: ConnectionsQuestion) async -> EdgeDescription? {
+        var listed: [(id: ConnectionID, loop: Int)] = []
+        for (place, loop) in self.loops.enumerated() {
+            guard let ids = await Self.ask(loop, { .list(question, $0) }) else { return nil }
+            listed += ids.map { ($0, place) }
         }
-        return all
+        listed.sort { $0.id.raw < $1.id.raw }
+        var page = EdgeDescription()
+        let shown = listed.prefix(question.limit)
+        if listed.count > question.limit { page.next = shown.last?.id }
+        var described: [String: ClientDescription] = [:]
+        for (place, loop) in self.loops.enumerated() {
+            let ids = shown.filter { $0.loop == place }.map(\.id)
+            // In small parts, each in a turn of its own: the loop's clients do not wait for all of it.
+            for start in stride(from: 0, to: ids.count, by: Self.describedMax) {
+                let part = Array(ids[start..<min(start + Self.describedMax, ids.count)])
+                guard let descriptions = await Self.ask(loop, { .describe(part, $0) }) else { return nil }
+                for description in descriptions { described[description.id] = description }
+            }
+            guard question.after == nil else { continue }
+            guard let closed = await Self.ask(loop, { .describeClosed(question, $0) }) else { return nil }
+            page.closed += closed
+        }
+        page.connections = shown.compactMap { described[$0.id.description] }
+        return page
+    }
+
+    /// Returns a loop's answer; `nil` if it does not take the question.
+    private static func ask<Answer: Sendable>(
+        _ loop: Loop<EdgeHandler>, _ message: (@escaping @Sendable (Answer) -> Void) -> EdgeMessage
+    ) async -> Answer? {
+        await withCheckedContinuation { continuation in
+            if !loop.post(message({ continuation.resume(returning: $0) })) { continuation.resume(returning: nil) }
+        }
     }
 
     /// What became of an event on a connection; `nil`: the connection or the event is not known here, or no longer.
     func explain(connection: String, event: ULID) async -> Explanation? {
         for loop in self.loops {
-            let explanation = await withCheckedContinuation { continuation in
-                let isTaken = loop.post(
-                    .explain(connection: connection, event: event) { continuation.resume(returning: $0) })
-                if !isTaken { continuation.resume(returning: nil) }
-            }
-            if let explanation { return explanation }
+            let explanation = await Self.ask(loop) { .explain(connection: connection, event: event, $0) }
+            if let explanation = explanation ?? nil { return explanation }
         }
         return nil
     }

@@ -1,3 +1,4 @@
+import Bus
 import Dialects
 import Events
 import Metrics
@@ -6,8 +7,9 @@ import WebSockets
 /// Events to whom they concern.
 extension EdgeHandler {
     /// Dialect by dialect, so that what a client is sent of a turn lies together in the log.
-    func deliver(_ events: [Event], _ now: ContinuousClock.Instant) {
-        let events = events.compactMap { self.note($0) }
+    /// - Parameter isRepaired: they were missed when they happened; only those get one who listened to it then.
+    func deliver(_ events: [Event], isRepaired: Bool, _ now: ContinuousClock.Instant) {
+        let events = events.compactMap { self.note($0, isRepaired: isRepaired) }
         let moment = Timestamp.now
         for (place, dialect) in self.dialects.enumerated() where self.clientsByDialect[place] > 0 {
             var bundle: Bundle?
@@ -22,19 +24,22 @@ extension EdgeHandler {
         }
     }
 
-    private func note(_ event: Event) -> Bundle.Numbered? {
+    private func note(_ event: Event, isRepaired: Bool) -> Bundle.Numbered? {
         if let position = event.position { self.delivered[event.publisher] = position }
         guard let kind = Catalogue.byType[event.type] else {
             self.unknownTypes.increment()
             return nil
         }
-        return Bundle.Numbered(event: event, kind: kind, number: self.history.note(event, kind))
+        let moment = isRepaired ? event.moment(skew: self.publishers.state(of: event.publisher).skew) : nil
+        return Bundle.Numbered(
+            event: event, kind: kind, number: self.history.note(event, kind, moment: moment), moment: moment)
     }
 
     /// Gives a bundle to everybody who holds one of its keys and may see its events.
     /// - Parameter moment: the same as `now`, by the clock that events are stamped with.
     private func give(_ bundle: Bundle, dialect: Int, _ now: ContinuousClock.Instant, _ moment: Timestamp) {
         self.bundle += 1
+        let isRepaired = bundle.events[0].moment != nil
         var frames: Frames?
         var count = 0
         for key in bundle.keys {
@@ -47,8 +52,10 @@ extension EdgeHandler {
                 let encoded = frames ?? self.encode(bundle, dialect: dialect)
                 frames = encoded
                 guard let newest = encoded.single.last else { return }
-                if client.comparesPositions {
-                    count += self.giveNew(encoded, to: client, now)
+                if isRepaired {
+                    count += self.giveNew(encoded, to: client, by: self.earliest(bundle, client), now)
+                } else if client.comparesPositions {
+                    count += self.giveNew(encoded, to: client, by: nil, now)
                 } else if self.takesMore(client, before: encoded.single[0].number, now) {
                     for range in encoded.joined { client.connection.send(range) }
                     client.noteDelivery(of: encoded.single.count, newest.event, newest.kind)
@@ -63,11 +70,23 @@ extension EdgeHandler {
             max(0, (moment - bundle.events[0].event.time).milliseconds))
     }
 
-    /// Gives a client that catches up what it has not been told and is not to be told later.
-    private func giveNew(_ frames: Frames, to client: Client, _ now: ContinuousClock.Instant) -> Int {
+    /// Returns the oldest of a client's filters that a bundle is for.
+    private func earliest(_ bundle: Bundle, _ client: Client) -> Client.Filter? {
+        bundle.keys.compactMap { key in
+            client.filters[FilterKey(dialect: client.dialect, tenant: bundle.tenant, key: key)]
+        }
+        .filter { $0.grant.allows(bundle.kind, room: bundle.room) }.min { $0.made < $1.made }
+    }
+
+    /// Gives a client what it has not been told, is not to be told later, and has listened to when it happened.
+    /// - Parameter filter: by which it listens, for events that come late.
+    private func giveNew(
+        _ frames: Frames, to client: Client, by filter: Client.Filter?, _ now: ContinuousClock.Instant
+    ) -> Int {
         var count = 0
         for (range, numbered) in zip(frames.ranges, frames.single) {
-            if client.catchUp?.holdsBack(numbered.event) == true { continue }
+            if let filter, let moment = numbered.moment, !filter.wasThere(at: moment) { continue }
+            if client.comparesPositions, client.catchUp?.holdsBack(numbered.event) == true { continue }
             guard self.takesMore(client, before: numbered.number, now) else { break }
             self.put(range, of: numbered.event, numbered.kind, to: client)
             count += 1

@@ -4,9 +4,20 @@ import WebSockets
 
 /// What operators ask.
 extension EdgeHandler {
-    var description: EdgeDescription {
-        EdgeDescription(
-            connections: self.clients.values.map { ClientDescription($0) }, closed: self.closed.map(\.description))
+    /// Filters before anything is described: a question costs what it shows.
+    func list(_ question: ConnectionsQuestion) -> [ConnectionID] {
+        let shown = self.clients.values.lazy.filter { client in
+            if let after = question.after, client.id.raw <= after.raw { return false }
+            return question.tenant.map(client.verified.areAll(of:)) ?? true
+        }
+        // One more tells that there is a next page.
+        return Array(shown.map(\.id).sorted { $0.raw < $1.raw }.prefix(question.limit + 1))
+    }
+
+    func describeClosed(_ question: ConnectionsQuestion) -> [ClientDescription] {
+        self.closed.lazy.map(\.description).filter { description in
+            question.tenant.map { description.tenants == [$0] } ?? true
+        }
     }
 
     func explain(_ connection: String, _ event: ULID) -> Explanation? {

@@ -20,7 +20,7 @@ final class EdgeHandler: LoopHandler {
     let post: Enquiries.Answer
     let dialects = DialectRegistry.all
     private let rules = DialectRegistry.all.map { DialectRules($0.profile) }
-    private(set) var loop: LoopContext?
+    private(set) unowned var loop: LoopContext?
     private(set) var clients: [ConnectionID: Client] = [:]
     private(set) var clientsByDialect: [Int]
     private var arrivals: [ConnectionID: Arrival] = [:]
@@ -28,8 +28,12 @@ final class EdgeHandler: LoopHandler {
     var history = EventHistory()
     /// Up to where each publisher's durable events were given out here.
     var delivered: [ServiceName: Position] = [:]
-    /// Up to where each publisher's events had come to the gateway when it began to drain.
-    var heardAtDrain: [ServiceName: Position] = [:]
+    /// Since when the gateway listens to the publishers.
+    let started = Timestamp.now
+    /// Pages of the publishers' logs for those who come from other gateways.
+    var pages = ReplayPages()
+    /// Answers of the logs (`nil`: there was none), with those who still wait for them.
+    var answers: [(publisher: ServiceName, page: LogPage?, ids: ArraySlice<ConnectionID>)] = []
     /// Counts the bundles that were given out.
     var bundle: UInt64 = 0
     var isDraining = false
@@ -43,10 +47,26 @@ final class EdgeHandler: LoopHandler {
     let unknownTypes = Counter(label: "gateway_unknown_events_total")
     let tooLarge = Counter(label: "gateway_undelivered_total", dimensions: [("why", "too large")])
     let unreadLogs = Counter(label: "gateway_unread_logs_total")
+    let pagesRead = Counter(label: "gateway_replay_pages_total", dimensions: [("source", "log")])
+    let pagesShared = Counter(label: "gateway_replay_pages_total", dimensions: [("source", "memory")])
+    private let pauses = Dictionary(
+        uniqueKeysWithValues: ReadingPause.allCases.map {
+            ($0, Counter(label: "gateway_reading_pauses_total", dimensions: [("reason", $0.rawValue)]))
+        })
     private let futile = Dictionary(
         uniqueKeysWithValues: FutileReason.allCases.map {
             ($0, Counter(label: "gateway_futile_filters_total", dimensions: [("why", $0.rawValue)]))
         })
+
+    /// Why nothing is read from a client for a while.
+    enum ReadingPause: String, CaseIterable {
+        /// It does not take its replies.
+        case replies
+        /// Its messages wait for the answer to an earlier one.
+        case answer
+        /// Frames wait that are due later.
+        case later
+    }
 
     enum Timers {
         static let ping = TimerKind(rawValue: 1)
@@ -56,12 +76,15 @@ final class EdgeHandler: LoopHandler {
         static let later = TimerKind(rawValue: 5)
         static let readOn = TimerKind(rawValue: 6)
         static let compared = TimerKind(rawValue: 7)
+        static let replies = TimerKind(rawValue: 8)
     }
 
     /// As many connections that have ended are remembered.
     static let closedMax = 256
     /// How much later than a publisher's log the bus may bring an event.
     static let compareMax = Duration.seconds(60)
+    /// So many clients are given a page of a log in one turn.
+    static let answersPerTurn = 256
 
     init(
         census: Census, publishers: HeardPublishers, enquiries: Enquiries, seats: SeatLeases,
@@ -86,6 +109,7 @@ final class EdgeHandler: LoopHandler {
     // MARK: from other threads
 
     static func weight(of message: EdgeMessage) -> Int { message.weight }
+    static func bytes(of message: EdgeMessage) -> Int { message.bytes }
 
     func attached(to loop: LoopContext) { self.loop = loop }
 
@@ -93,15 +117,17 @@ final class EdgeHandler: LoopHandler {
         // One moment for the whole turn: what is queued goes out at its end, so a long turn does not make clients slow.
         let now = ContinuousClock.now
         var revoked: [CredentialRevoked] = []
-        // Events that came one after the other are given out together.
+        // Events that came one after the other are given out together, repaired ones apart.
         var events: [Event] = []
+        var areRepaired = false
         for message in messages {
-            if case .events(let more) = message {
+            if case .events(let more, let isRepaired) = message, isRepaired == areRepaired {
                 events += more
                 continue
             }
-            if !events.isEmpty { self.deliver(events, now) }
+            if !events.isEmpty { self.deliver(events, isRepaired: areRepaired, now) }
             events.removeAll()
+            if case .events(let more, let isRepaired) = message { (events, areRepaired) = (more, isRepaired) }
             switch message {
             case .events: break
             case .adopt(let arrival): self.adopt(arrival)
@@ -114,15 +140,19 @@ final class EdgeHandler: LoopHandler {
                     self.perform(client.session.handedOver(token, at: .now), for: client)
                 }
             case .resumed(let id, let redeemed): self.resume(id, with: redeemed)
-            case .replayed(let id, let publisher, let page): self.replayed(id, publisher, page)
+            case .replayed(let question, let page): self.replayed(question, page)
+            case .answersDue: self.continueAnswers()
             case .revoked(let more): revoked += more
             case .drain(let heard): self.drain(heard)
             case .endDrain: self.endDrain()
-            case .describe(let answer): answer(self.description)
+            case .list(let question, let answer): answer(self.list(question))
+            case .describe(let ids, let answer):
+                answer(ids.compactMap { self.clients[$0] }.map { ClientDescription($0) })
+            case .describeClosed(let question, let answer): answer(self.describeClosed(question))
             case .explain(let connection, let event, let answer): answer(self.explain(connection, event))
             }
         }
-        if !events.isEmpty { self.deliver(events, now) }
+        if !events.isEmpty { self.deliver(events, isRepaired: areRepaired, now) }
         if !revoked.isEmpty { self.revoke(RevocationList(revoked)) }
     }
 
@@ -147,6 +177,7 @@ final class EdgeHandler: LoopHandler {
         connection.userData = client
         self.clients[client.id] = client
         self.clientsByDialect[client.dialect] += 1
+        connection.messageBytesMax = client.messageBytesMax
         connection.schedule(Timers.ping, after: client.profile.pingInterval)
         if let interval = client.profile.beatInterval { connection.schedule(Timers.beat, after: interval) }
         if let principal = arrival.principal, !self.admit(principal, on: client) { return }
@@ -157,6 +188,7 @@ final class EdgeHandler: LoopHandler {
     func closed(_ connection: Connection) {
         guard let client = self.clients.removeValue(forKey: connection.id) else { return self.forget(connection.id) }
         self.remember(client)
+        if self.clients.isEmpty { self.pages = ReplayPages() }
         for key in client.filters.keys { self.index.remove(client, under: key) }
         for seat in client.seats { self.seats.giveBack(seat) }
         self.clientsByDialect[client.dialect] -= 1
@@ -182,10 +214,11 @@ final class EdgeHandler: LoopHandler {
         guard let client = self.clients[connection.id] else { return }
         client.lastHeard = .now
         guard client.isWaiting else { return self.handle(message, for: client) }
-        guard client.held.count < Client.heldMax else {
-            return client.close(Closing(1008, "too many messages"))
-        }
-        client.held.append(message)
+        let wasStopped = client.held.mustStop
+        client.held.append(message, bytes: message.bytes)
+        guard client.held.mustStop, !wasStopped else { return }
+        self.pauses[.answer]?.increment()
+        client.adjustReading()
     }
 
     private func handle(_ message: Client.Held, for client: Client) {
@@ -210,10 +243,13 @@ final class EdgeHandler: LoopHandler {
     func resume(_ id: ConnectionID, _ answer: (Client, Timestamp) -> [SessionAction]) {
         guard let client = self.clients[id] else { return }
         client.isWaiting = false
-        self.perform(answer(client, .now), for: client)
-        while !client.isWaiting, !client.connection.isClosing, !client.held.isEmpty {
-            self.handle(client.held.removeFirst(), for: client)
+        let actions = answer(client, .now)
+        client.connection.messageBytesMax = client.messageBytesMax
+        self.perform(actions, for: client)
+        while !client.isWaiting, !client.connection.isClosing, let message = client.held.removeFirst() {
+            self.handle(message, for: client)
         }
+        client.adjustReading()
     }
 
     // MARK: timers
@@ -222,6 +258,7 @@ final class EdgeHandler: LoopHandler {
         guard let client = self.clients[connection.id] else { return }
         switch timer {
         case Timers.ping:
+            self.pages.removeExpired(at: .now)
             // Who has answered the last one needs no watch.
             if ContinuousClock.now - client.lastHeard >= client.profile.pingInterval { self.checkSilence(of: client) }
             guard !connection.isClosing else { return }
@@ -234,7 +271,10 @@ final class EdgeHandler: LoopHandler {
         case Timers.wake: self.perform(client.session.woke(at: .now), for: client)
         case Timers.later: self.sendDue(to: client)
         case Timers.readOn: self.readOn(client)
-        case Timers.compared: client.comparesPositions = false
+        case Timers.compared:
+            client.comparesPositions = false
+            client.catchUp = client.catchUp?.ended
+        case Timers.replies: self.checkReplies(of: client)
         default: break
         }
     }
@@ -251,10 +291,39 @@ final class EdgeHandler: LoopHandler {
     private func sendDue(to client: Client) {
         let now = Timestamp.now
         while let next = client.later.first, next.at <= now {
-            client.later.removeFirst()
-            client.connection.send(text: next.frame)
+            _ = client.later.removeFirst()
+            self.reply(next.frame, to: client)
         }
+        client.adjustReading()
         if let next = client.later.first { client.connection.schedule(Timers.later, after: next.at - now) }
+    }
+
+    // MARK: replies
+
+    /// Sends a frame to one client alone. When too many of them wait nothing more is read from it, and it has some time to take any.
+    private func reply(_ frame: [UInt8], to client: Client) {
+        client.connection.send(text: frame)
+        guard client.connection.isPausedForReplies, client.writesAtPause == nil else { return }
+        self.pauses[.replies]?.increment()
+        client.writesAtPause = client.connection.writes
+        client.connection.schedule(Timers.replies, after: SlowClients.repliesMax)
+    }
+
+    private func replyLater(_ frame: [UInt8], after delay: Duration, to client: Client) {
+        let (isFirst, wasStopped) = (client.later.isEmpty, client.later.mustStop)
+        client.later.append((.now + delay, frame), bytes: frame.count)
+        if isFirst { client.connection.schedule(Timers.later, after: delay) }
+        guard client.later.mustStop, !wasStopped else { return }
+        self.pauses[.later]?.increment()
+        client.adjustReading()
+    }
+
+    private func checkReplies(of client: Client) {
+        let connection = client.connection
+        defer { client.writesAtPause = connection.isPausedForReplies ? connection.writes : nil }
+        guard connection.isPausedForReplies else { return }
+        guard client.writesAtPause != connection.writes else { return self.slowClients.close(client) }
+        connection.schedule(Timers.replies, after: SlowClients.repliesMax)
     }
 
     // MARK: what sessions want
@@ -265,10 +334,8 @@ final class EdgeHandler: LoopHandler {
         for (place, action) in actions.enumerated() {
             guard !client.connection.isClosing else { return }
             switch action {
-            case .send(let frame): client.connection.send(text: frame)
-            case .sendLater(let frame, let delay):
-                client.later.append((.now + delay, frame))
-                if client.later.count == 1 { client.connection.schedule(Timers.later, after: delay) }
+            case .send(let frame): self.reply(frame, to: client)
+            case .sendLater(let frame, let delay): self.replyLater(frame, after: delay, to: client)
             case .subscribe(let keys, let principal): self.subscribe(client, to: keys, as: principal)
             case .unsubscribe(let keys, let tenant): self.unsubscribe(client, from: keys, tenant: tenant)
             case .claim(let seat):
@@ -301,8 +368,10 @@ final class EdgeHandler: LoopHandler {
         let grant = client.grant(for: principal)
         for key in keys {
             let filter = FilterKey(dialect: client.dialect, tenant: principal.tenant, key: key)
-            let since = client.filters[filter]?.since ?? self.history.last
-            client.filters[filter] = Client.Filter(grant: grant, since: since)
+            let known = client.filters[filter]
+            client.filters[filter] = Client.Filter(
+                grant: grant, since: known?.since ?? self.history.last,
+                made: known?.made ?? (client.isResuming ? client.since : .now))
             self.index.insert(client, under: filter, grant: grant)
             let kinds = self.dialects[client.dialect].entries(answeringTo: key)
             if !kinds.contains(where: grant.mayAllow) { self.note(.notEntitled, for: filter.shown, of: client) }

@@ -7,7 +7,8 @@ import WebSockets
 enum EdgeMessage: Sendable {
     case adopt(Arrival)
     /// In order.
-    case events([Event])
+    /// - Parameter isRepaired: they were missed when they happened, and come from their publisher's log; they may be old.
+    case events([Event], isRepaired: Bool)
     case verified(ConnectionID, Result<Principal, VerificationFailure>)
     case called(ConnectionID, Result<[UInt8], CommandFailure>)
     /// Whether the seat that the connection asked for is its.
@@ -15,21 +16,43 @@ enum EdgeMessage: Sendable {
     case handedOver(ConnectionID, String?)
     /// What the token that the connection came with is worth.
     case resumed(ConnectionID, ReconnectTokens.Redeemed?)
-    /// A page of a publisher's log for a connection that catches up; `nil`: the publisher does not answer.
-    case replayed(ConnectionID, ServiceName, ReplayPage?)
+    /// A page of a publisher's log for connections that catch up; `nil`: the publisher does not answer.
+    case replayed(ReplayPages.Question, ReplayPage?)
+    /// More connections wait for such an answer than are served in one turn.
+    case answersDue
     /// Of each revocation once, when the verifier refuses what it names already.
     case revoked([CredentialRevoked])
     /// Says goodbye to everybody as their contracts ask. Of the publishers' events, those up to there were posted before.
     case drain(heard: [ServiceName: Position])
     /// The time is over for those who have not gone yet.
     case endDrain
-    /// Asks who is connected, for operators.
-    case describe(@Sendable (EdgeDescription) -> Void)
+    /// Asks which connections a page of `GET /connections` may show, in order.
+    case list(ConnectionsQuestion, @Sendable ([ConnectionID]) -> Void)
+    /// Asks what operators are shown of these connections; of those that have ended meanwhile there is no answer.
+    case describe([ConnectionID], @Sendable ([ClientDescription]) -> Void)
+    /// Asks which connections ended lately.
+    case describeClosed(ConnectionsQuestion, @Sendable ([ClientDescription]) -> Void)
     /// Asks what became of an event on a connection; `nil`: the connection is not on this loop.
     case explain(connection: String, event: ULID, @Sendable (Explanation?) -> Void)
 
     /// How much work it is for a loop: events are given out one by one.
-    var weight: Int { if case .events(let events) = self { events.count } else { 1 } }
+    var weight: Int {
+        switch self {
+        case .events(let events, _): events.count
+        // A description costs about as much as giving out a few events.
+        case .describe(let ids, _): ids.count * 4
+        default: 1
+        }
+    }
+
+    /// How many bytes it holds. Only events are many, large, and from elsewhere.
+    var bytes: Int {
+        guard case .events(let events, _) = self else { return 0 }
+        return events.reduce(0) { $0 + $1.data.count + Self.eventOverhead }
+    }
+
+    /// What an event takes besides its data: the event itself, and its names.
+    private static let eventOverhead = 256
 }
 
 /// A connection whose upgrade was accepted, on its way to a loop.

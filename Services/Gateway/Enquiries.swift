@@ -2,7 +2,9 @@ import Access
 import Bus
 import Dialects
 import Events
+import NIOConcurrencyHelpers
 import ServiceLifecycle
+import Threads
 import WebSockets
 
 /// What loops want to know from elsewhere, asked as tasks; the answers go back into the loop's mailbox.
@@ -13,7 +15,7 @@ final class Enquiries: Service {
         case seat(Seat, ConnectionID, Answer)
         case handOver(ReconnectTokens.Content, ConnectionID, Answer)
         case resume(String, ConnectionID, Answer)
-        case replay(ServiceName, ReplayRequest, ConnectionID, Answer)
+        case replay(ReplayPages.Question, ReplayRequest, Answer)
     }
 
     /// Posts into the mailbox of the loop that asked.
@@ -23,37 +25,58 @@ final class Enquiries: Service {
     private let verifier: CredentialVerifier
     private let seats: SeatLeases
     private let tokens: ReconnectTokens
+    private let open = NIOLockedValueBox(0)
+    private let metrics = QueueMetrics(queue: "enquiries")
     private let stream: AsyncStream<Enquiry>
     private let continuation: AsyncStream<Enquiry>.Continuation
 
-    /// Enquiries that wait for a task; one more is answered as unavailable.
-    private static let waitingMax = 20_000
+    /// Enquiries that are not answered yet; one more is answered as unavailable.
+    private static let openMax = 20_000
 
     init(commands: CommandClient, verifier: CredentialVerifier, seats: SeatLeases, tokens: ReconnectTokens) {
         self.commands = commands
         self.verifier = verifier
         self.seats = seats
         self.tokens = tokens
-        (self.stream, self.continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.waitingMax))
+        (self.stream, self.continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.openMax))
     }
 
     func ask(_ enquiry: Enquiry) {
-        guard case .dropped(let dropped) = self.continuation.yield(enquiry) else { return }
-        switch dropped {
+        let hasRoom = self.open.withLockedValue { open in
+            guard open < Self.openMax else { return false }
+            open += 1
+            return true
+        }
+        if hasRoom {
+            self.metrics.add()
+            // Refused when the gateway ends, and then nobody waits for the answer.
+            self.continuation.yield(enquiry)
+        } else {
+            self.metrics.refuse()
+            Self.refuse(enquiry)
+        }
+    }
+
+    private static func refuse(_ enquiry: Enquiry) {
+        switch enquiry {
         case .verify(_, _, let id, let answer): answer(.verified(id, .failure(.unavailable)))
         case .call(_, let id, let answer):
             answer(.called(id, .failure(CommandFailure(.unavailable, "The gateway is overloaded"))))
         case .seat(let seat, let id, let answer): answer(.seated(id, seat, false))
         case .handOver(_, let id, let answer): answer(.handedOver(id, nil))
         case .resume(_, let id, let answer): answer(.resumed(id, nil))
-        case .replay(let publisher, _, let id, let answer): answer(.replayed(id, publisher, nil))
+        case .replay(let question, _, let answer): answer(.replayed(question, nil))
         }
     }
 
     func run() async throws {
         await withDiscardingTaskGroup { group in
             for await enquiry in self.stream.cancelOnGracefulShutdown() {
-                group.addTask { await self.carryOut(enquiry) }
+                group.addTask {
+                    await self.carryOut(enquiry)
+                    self.open.withLockedValue { $0 -= 1 }
+                    self.metrics.remove()
+                }
             }
         }
     }
@@ -71,8 +94,8 @@ final class Enquiries: Service {
         case .seat(let seat, let id, let answer): answer(.seated(id, seat, await self.seats.take(seat)))
         case .handOver(let content, let id, let answer): answer(.handedOver(id, await self.tokens.issue(content)))
         case .resume(let token, let id, let answer): answer(.resumed(id, await self.tokens.redeem(token)))
-        case .replay(let publisher, let request, let id, let answer):
-            answer(.replayed(id, publisher, await self.page(request, of: publisher)))
+        case .replay(let question, let request, let answer):
+            answer(.replayed(question, await self.page(request, of: question.key.publisher)))
         }
     }
 

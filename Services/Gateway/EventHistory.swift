@@ -7,6 +7,8 @@ struct EventHistory {
         /// Without its data, which nobody asks about.
         let event: Event
         let kind: CatalogueEntry
+        /// For one that was missed and came late: when it happened.
+        let moment: Timestamp?
         /// Places of the dialects whose clients do not take a frame of its size.
         var tooLargeFor: [Int] = []
     }
@@ -18,11 +20,12 @@ struct EventHistory {
     private(set) var last: UInt64 = 0
 
     /// Gives the event its number.
-    mutating func note(_ event: Event, _ kind: CatalogueEntry) -> UInt64 {
+    /// - Parameter moment: when it happened, if it was missed then.
+    mutating func note(_ event: Event, _ kind: CatalogueEntry, moment: Timestamp? = nil) -> UInt64 {
         self.last += 1
         var event = event
         event.data = []
-        let entry = Entry(number: self.last, event: event, kind: kind)
+        let entry = Entry(number: self.last, event: event, kind: kind, moment: moment)
         if self.entries.count < Self.capacity {
             self.entries.append(entry)
         } else {

@@ -63,11 +63,15 @@ struct ClientTrace {
         if entry.tooLargeFor.contains(self.dialect) { return "dropped: too large for clients of this dialect" }
         let asked = keys.compactMap { self.filters[FilterKey(dialect: self.dialect, tenant: event.tenant, key: $0)] }
         guard !asked.isEmpty else { return self.filtered(keys, of: event) }
-        guard let allowed = asked.first(where: { $0.grant.allows(entry.kind, room: event.room) }) else {
+        let allowing = asked.filter { $0.grant.allows(entry.kind, room: event.room) }
+        guard let allowed = allowing.first else {
             return "not entitled: \(asked[0].grant.missing(for: entry.kind, room: event.room))"
         }
         if isBefore { return "not connected yet" }
         if entry.number <= allowed.since, !isReplayed { return "filtered by nothing now, but not asked for yet then" }
+        if let moment = entry.moment, !isReplayed, !allowing.contains(where: { $0.wasThere(at: moment) }) {
+            return "filtered: it came late, and had not been asked for when it happened"
+        }
         if let loss = self.losses.recent.first(where: { $0.number == entry.number }) { return loss.outcome.rawValue }
         if self.catchUp?.isWaiting(event) == true { return "waiting: what happened before it comes first" }
         guard self.unsent.contains(entry.number) else { return isReplayed ? "delivered from the log" : "delivered" }

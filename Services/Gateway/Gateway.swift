@@ -58,29 +58,34 @@ struct Gateway: AsyncParsableCommand {
                 logger: process.logger)
             let subscriber = Subscriber(
                 publishers: bus.endpoints, logger: process.logger, heard: publishers, isCongested: { edge.isCongested }
-            ) { events in
+            ) { events, isRepaired in
                 verifier.hear(events)
-                edge.deliver(events)
+                edge.deliver(events, isRepaired: isRepaired)
             }
 
             let readiness = Readiness()
+            let start = ContinuousClock.now
             for publisher in ServiceName.publishers {
-                readiness.require("bus.\(publisher.rawValue)") { publishers.state(of: publisher).isHeard }
+                readiness.observe("bus.\(publisher.rawValue)") {
+                    PublisherReadiness.condition(of: publishers.state(of: publisher), start: start, now: .now)
+                }
             }
             // Load balancers send new clients elsewhere while this one drains.
             readiness.require("edge") { !census.isDraining }
             readiness.require("auth-keys") { verifier.hasKeys }
             let reporter = PeriodicDuty(every: .seconds(2)) {
+                let status = readiness.status
                 let report = ReportProcess(
                     process: .gateway, instance: config.instance, pid: ProcessIdentifier.own,
-                    isReady: readiness.isReady,
-                    dependencies: readiness.dependencies, gauges: ["connections": Double(census.total)])
+                    isReady: status.isReady, dependencies: status.dependencies,
+                    gauges: ["connections": Double(census.total)])
                 // `try?`: the monitor may be away; it hears the next report.
                 _ = try? await commands.call(report, timeout: .seconds(1))
             }
             let operators = OperatorsAPI.application(
                 config: config, process: process, readiness: readiness, verifier: verifier, proxies: proxies,
-                proxyHeaders: proxyHeaders, anonymous: anonymous.isAllowed ? .anonymous : nil, edge: edge)
+                proxyHeaders: proxyHeaders, anonymous: anonymous.isAllowed ? .anonymous : nil, edge: edge,
+                publishers: publishers)
             let parts: [any Service] = [commands, enquiries, seats, subscriber, reporter, verifier, operators]
             return parts + (tls.map { [$0] } ?? []) + [EdgeService(edge: edge, acceptor: acceptor)]
         }

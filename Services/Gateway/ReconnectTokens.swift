@@ -17,6 +17,8 @@ final class ReconnectTokens: Sendable {
         var handOver: HandOver
         /// Up to where its client was told, by publisher.
         var positions: [String: Position]
+        /// Since when the client is connected, here or at the gateways that it came from.
+        var since: Timestamp
 
         var told: [ServiceName: Position] {
             Dictionary(

@@ -9,6 +9,9 @@ struct SlowClients {
     static let framesMax = 1000
     static let bytesMax = 4 << 20
 
+    /// How long a client may take none of its replies while so many wait that nothing is read from it.
+    static let repliesMax = Duration.seconds(10)
+
     /// What waits for one client, as far as it matters here.
     struct Backlog {
         /// Since when it has taken nothing of it.
@@ -55,8 +58,13 @@ struct SlowClients {
         client.backlog.bytesMax = max(Self.bytesMax, connection.queuedBytes * 9 / 8)
         if connection.queuedFrames <= Self.left.frames, connection.queuedBytes <= Self.left.bytes { return true }
         guard isOverdue else { return true }
+        self.close(client)
+        return false
+    }
+
+    /// Closes a client that takes too little of what it is sent.
+    func close(_ client: Client) {
         self.tooSlow.increment()
         client.close(.tooSlow, discardingQueue: true)
-        return false
     }
 }

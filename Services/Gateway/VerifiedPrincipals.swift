@@ -14,6 +14,11 @@ struct VerifiedPrincipals {
 
     var tenants: Set<String> { Set(self.principals.map(\.tenant)) }
 
+    /// Returns whether there are any, and all are of that tenant.
+    func areAll(of tenant: String) -> Bool {
+        !self.principals.isEmpty && self.principals.allSatisfy { $0.tenant == tenant }
+    }
+
     /// `false`: there are too many that have not expired.
     mutating func note(_ principal: Principal, at now: Timestamp) -> Bool {
         guard !self.principals.contains(principal) else { return true }

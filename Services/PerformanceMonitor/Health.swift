@@ -10,7 +10,7 @@ struct Health: Sendable, Equatable {
     static let memoryHigh = 90.0
 
     /// Judges what is known. Unhealthy: the database is away, or no gateway runs, so that no client gets anything. Degraded: a
-    /// process is down or not ready, an OBS that is to be connected is not, or memory is short.
+    /// process is down or lacks something, an OBS that is to be connected is not, or memory is short.
     init(of processes: ProcessTable, memoryUsage: Double?, databaseIsReady: Bool, at now: ContinuousClock.Instant) {
         let isMemoryHigh = (memoryUsage ?? 0) >= Self.memoryHigh
         let gatewayRuns = !processes.live(.gateway, at: now).isEmpty
@@ -41,9 +41,9 @@ struct Health: Sendable, Equatable {
         return entries.compactMap { entry in
             let name = entries.count == 1 ? service.rawValue : "\(service.rawValue) \(entry.report.instance)"
             if !entry.isLive(at: now) { return "\(name) is down" }
-            if entry.report.isReady { return nil }
+            // A process may be ready without all of them.
             let missing = entry.report.dependencies.filter { !$0.value }.keys.sorted()
-            return "\(name) lacks \(missing.joined(separator: ", "))"
+            return missing.isEmpty ? nil : "\(name) lacks \(missing.joined(separator: ", "))"
         }
     }
 }

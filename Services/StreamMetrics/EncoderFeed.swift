@@ -25,16 +25,18 @@ actor EncoderFeed {
     /// Answers `FeedStream`.
     func feed(_ command: FeedStream) async throws -> FeedStream.Answer {
         var stream = try await self.streams.get(command.stream, tenant: command.tenant)
+        // By our own clock, by which the stream's earlier start was noted too.
+        let startedAt = command.liveFor.map { Timestamp.now - .milliseconds($0) }
         if command.isLive {
             if !stream.status.canStart, !stream.status.canStop {
                 // Somebody stopped it while the encoder went on, and that holds until the encoder begins anew.
-                guard Self.isAnother(command.startedAt, than: stream.startedAt) else { return .init(stream: stream.id) }
+                guard Self.isAnother(startedAt, than: stream.startedAt) else { return .init(stream: stream.id) }
                 stream = try await self.streams.createSuccessor(of: stream)
             }
             if stream.status.canStart {
                 do {
                     stream = try await self.streams.start(
-                        stream.id, tenant: command.tenant, at: command.startedAt ?? .now, encoder: command.encoder,
+                        stream.id, tenant: command.tenant, at: startedAt ?? .now, encoder: command.encoder,
                         liveMax: command.tier?.liveStreamsMax)
                 } catch let failure as APIFailure where failure.status.code == Streams.planExceeded.code {
                     return .init(stream: stream.id, refusal: failure.message)

@@ -42,6 +42,14 @@ public struct APIContext: RequestContext, RemoteAddressRequestContext {
         return principal
     }
 
+    /// The same for what shows others: a client on this machine without a credential has the scope, but it may be any program there.
+    /// Throws 401 for the anonymous principal, too.
+    @discardableResult
+    public func requireCredential(_ scope: Scope, on room: Room) throws(APIFailure) -> Principal {
+        guard self.principal?.credential != .anonymous else { throw Self.unauthorized }
+        return try self.require(scope, on: room)
+    }
+
     /// The principal, if it has the scope in any room: for what then lists or asks for each room by itself.
     public func requireSomewhere(_ scope: Scope) throws(APIFailure) -> Principal {
         let principal = try self.requirePrincipal()
@@ -51,10 +59,12 @@ public struct APIContext: RequestContext, RemoteAddressRequestContext {
 
     /// Any principal. Throws 401 without a credential.
     public func requirePrincipal() throws(APIFailure) -> Principal {
-        guard let principal = self.principal else {
-            throw APIFailure(.unauthorized, "Unauthorized", headers: [.wwwAuthenticate: "Bearer"])
-        }
+        guard let principal = self.principal else { throw Self.unauthorized }
         return principal
+    }
+
+    private static var unauthorized: APIFailure {
+        APIFailure(.unauthorized, "Unauthorized", headers: [.wwwAuthenticate: "Bearer"])
     }
 }
 

@@ -11,8 +11,8 @@ public struct AccessCache: Sendable {
         var revocations: [CredentialRevoked]
         /// The number of the last revocation that auth gave when asked.
         var last: Int64
-        /// Of the log that the number belongs to.
-        var epoch: UInt64?
+        /// The term of auth's writer in which the number was given.
+        var term: UInt64?
 
         static let ownFormat = "crosspoint access 1"
     }

@@ -269,8 +269,8 @@ public final class CredentialVerifier: Service {
             // A list with holes would let in whom it does not name.
             guard self.revocations.isComplete else { continue }
             guard keys != saved.keys || self.revocations.version != saved.version else { continue }
-            let (version, revocations, last, epoch) = self.revocations.snapshot
-            let content = AccessCache.Content(keys: keys, revocations: revocations, last: last, epoch: epoch)
+            let (version, revocations, last, term) = self.revocations.snapshot
+            let content = AccessCache.Content(keys: keys, revocations: revocations, last: last, term: term)
             // Files block, and are written elsewhere; but at the end nobody is kept from anything.
             // `try?`: cancelled meanwhile, it is saved in the next line.
             if !Task.isCancelled { try? await NIOThreadPool.singleton.runIfActive { cache.save(content) } }

@@ -12,8 +12,8 @@ final class RevocationFeed: Sendable {
         var list: RevocationList
         /// The number of the last one that auth gave when asked.
         var last: Int64
-        /// Of the log that `last` is a number of.
-        var epoch: UInt64?
+        /// The term of auth's writer in which `last` was given.
+        var term: UInt64?
         /// Whether everything was told once, to this process or to the one whose cache it took over.
         var isComplete: Bool
         var listener: Listener?
@@ -43,7 +43,7 @@ final class RevocationFeed: Sendable {
         self.logger = logger
         self.state = NIOLockedValueBox(
             State(
-                list: RevocationList(restored?.revocations ?? []), last: restored?.last ?? 0, epoch: restored?.epoch,
+                list: RevocationList(restored?.revocations ?? []), last: restored?.last ?? 0, term: restored?.term,
                 isComplete: restored != nil))
     }
 
@@ -52,8 +52,8 @@ final class RevocationFeed: Sendable {
     /// - Parameter listener: is told of each revocation once, when it is known here already; on any thread.
     func listen(_ listener: @escaping Listener) { self.state.withLockedValue { $0.listener = listener } }
 
-    var snapshot: (version: Int, revocations: [CredentialRevoked], last: Int64, epoch: UInt64?) {
-        self.state.withLockedValue { ($0.version, $0.list.all, $0.last, $0.epoch) }
+    var snapshot: (version: Int, revocations: [CredentialRevoked], last: Int64, term: UInt64?) {
+        self.state.withLockedValue { ($0.version, $0.list.all, $0.last, $0.term) }
     }
 
     var version: Int { self.state.withLockedValue { $0.version } }
@@ -152,12 +152,12 @@ final class RevocationFeed: Sendable {
         let page = try await self.commands.call(FetchRevocations(after: after), timeout: Self.timeout)
         self.learn(page.revocations)
         return self.state.withLockedValue { state in
-            let epoch = page.epoch ?? state.epoch
-            // Another log is read from its beginning; without its epoch it is known by a number that is lower than ours.
-            let isOther = after > 0 && (epoch != state.epoch || page.last < after)
+            let term = page.term ?? state.term
+            // The list of another term is read from its beginning; without its term it is known by a number that is lower than ours.
+            let isOther = after > 0 && (term != state.term || page.last < after)
             let next = isOther ? 0 : page.last
-            if state.last != next || state.epoch != epoch {
-                (state.last, state.epoch) = (next, epoch)
+            if state.last != next || state.term != term {
+                (state.last, state.term) = (next, term)
                 state.version += 1
             }
             return !isOther && (!page.hasMore || page.last == after)

@@ -9,8 +9,10 @@ import Threads
 public final class CommandClient: Service {
     private struct Call: Sendable {
         let service: ServiceName
-        let request: [[UInt8]]
+        let name: String
+        let body: [UInt8]
         let correlation: UInt64
+        let deadline: ContinuousClock.Instant
         /// Until then it waits for a connection; afterwards nobody is there.
         let connectBy: ContinuousClock.Instant
     }
@@ -18,11 +20,14 @@ public final class CommandClient: Service {
     private struct Waiting {
         let continuation: CheckedContinuation<Result<[UInt8], CommandFailure>, Never>
         let deadline: ContinuousClock.Instant
+        /// What its command holds.
+        let bytes: Int
     }
 
     private struct State {
         var nextCorrelation: UInt64 = 0
         var waiting: [UInt64: Waiting] = [:]
+        var bytes = 0
         var isStopped = false
     }
 
@@ -33,6 +38,11 @@ public final class CommandClient: Service {
     private let wake = WakeSignal()
     private let context = Context()
 
+    private let metrics = QueueMetrics(queue: "calls")
+
+    /// Calls that wait for their answers, and what they may hold.
+    private static let callsMax = 20_000
+    private static let callsBytesMax = 64 << 20
     private static let connectMax = Duration.milliseconds(500)
     /// How late a deadline may be noticed while calls are waiting.
     private static let tick = Duration.milliseconds(20)
@@ -41,7 +51,8 @@ public final class CommandClient: Service {
         self.endpoints = endpoints
         self.logger = logger
         let wake = self.wake
-        self.calls = Mailbox(capacity: 100_000) { wake.raise() }
+        // What is in it waits for its answer, too, and is bounded and counted as that.
+        self.calls = Mailbox(capacity: .max) { wake.raise() }
     }
 
     /// Sends a command and awaits its answer. Throws `CommandFailure`: `unavailable` when nobody answers there,
@@ -64,21 +75,27 @@ public final class CommandClient: Service {
             state.nextCorrelation += 1
             return state.nextCorrelation
         }
-        let request = CommandRequest(correlation: correlation, deadline: .now + timeout, name: name, body: body)
         let now = ContinuousClock.now
         let call = Call(
-            service: service, request: request.frames, correlation: correlation,
+            service: service, name: name, body: body, correlation: correlation, deadline: now + timeout,
             connectBy: now + min(timeout, Self.connectMax))
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let isStopped = self.state.withLockedValue { state -> Bool in
-                    if !state.isStopped {
-                        state.waiting[correlation] = Waiting(continuation: continuation, deadline: now + timeout)
-                    }
-                    return state.isStopped
+                self.metrics.add(bytes: body.count)
+                let refusal = self.state.withLockedValue { state -> String? in
+                    if state.isStopped { return "shutting down" }
+                    guard state.waiting.count < Self.callsMax,
+                        state.waiting.isEmpty || state.bytes + body.count <= Self.callsBytesMax
+                    else { return "too many commands" }
+                    state.waiting[correlation] = Waiting(
+                        continuation: continuation, deadline: call.deadline, bytes: body.count)
+                    state.bytes += body.count
+                    return nil
                 }
-                if isStopped {
-                    continuation.resume(returning: .failure(CommandFailure(.unavailable, "shutting down")))
+                if let refusal {
+                    self.metrics.remove(bytes: body.count)
+                    self.metrics.refuse()
+                    continuation.resume(returning: .failure(CommandFailure(.unavailable, refusal)))
                 } else if Task.isCancelled {
                     self.finish(correlation, .failure(CommandFailure(.deadlineExceeded, "cancelled")))
                 } else if !self.calls.post(call) {
@@ -108,7 +125,12 @@ public final class CommandClient: Service {
     }
 
     private func finish(_ correlation: UInt64, _ result: Result<[UInt8], CommandFailure>) {
-        let waiting = self.state.withLockedValue { $0.waiting.removeValue(forKey: correlation) }
+        let waiting = self.state.withLockedValue { state in
+            let waiting = state.waiting.removeValue(forKey: correlation)
+            state.bytes -= waiting?.bytes ?? 0
+            return waiting
+        }
+        if let waiting { self.metrics.remove(bytes: waiting.bytes) }
         waiting?.continuation.resume(returning: result)
     }
 
@@ -144,8 +166,11 @@ public final class CommandClient: Service {
                 call.correlation, .failure(CommandFailure(.unavailable, "\(call.service.rawValue) is not configured")))
             return true
         }
-        if try socket.send(call.request) { return true }
-        guard ContinuousClock.now >= call.connectBy else { return false }
+        let now = ContinuousClock.now
+        let request = CommandRequest(
+            correlation: call.correlation, timeLeft: call.deadline - now, name: call.name, body: call.body)
+        if try socket.send(request.frames) { return true }
+        guard now >= call.connectBy else { return false }
         self.finish(
             call.correlation, .failure(CommandFailure(.unavailable, "\(call.service.rawValue) cannot be reached")))
         return true

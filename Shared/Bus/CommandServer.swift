@@ -20,6 +20,14 @@ public final class CommandServer: Service {
         let peer: [UInt8]
         let role: BusRole?
         let request: CommandRequest
+        /// When its asker gives up.
+        let deadline: ContinuousClock.Instant
+    }
+
+    /// Commands that were taken and are not answered yet.
+    private struct Open {
+        var count = 0
+        var bytes = 0
     }
 
     private let endpoint: String
@@ -28,9 +36,9 @@ public final class CommandServer: Service {
     private let registrations = NIOLockedValueBox<[String: Registration]>([:])
     private let replies: Mailbox<[[UInt8]]>
     private let wake = WakeSignal()
-    /// Commands that were taken and are not answered yet.
-    private let open = NIOLockedValueBox(0)
+    private let open = NIOLockedValueBox(Open())
     private let openMax: Int
+    private let metrics = QueueMetrics(queue: "commands")
     private let refused = Counter(label: "bus_commands_refused_total")
     private let forbidden = Counter(label: "bus_commands_forbidden_total")
     private let malformed = Counter(label: "bus_commands_malformed_total")
@@ -40,8 +48,13 @@ public final class CommandServer: Service {
     private static let farewell = Duration.milliseconds(100)
     /// Messages taken from the socket before replies go out again.
     private static let batchMax = 1000
-    /// Replies that may wait for one asker's connection.
-    private static let queueMax: Int32 = 100_000
+    /// What the commands that are carried out at the same time may hold.
+    private static let openBytesMax = 64 << 20
+    /// Replies that may wait for the thread, and what they may hold.
+    private static let repliesMax = 20_000
+    private static let repliesBytesMax = 64 << 20
+    /// Replies that may wait for one asker's connection: it has no more questions open.
+    private static let queueMax: Int32 = 10_000
 
     /// - Parameters:
     ///   - keys: what it proves itself with, and whom it lets ask; `nil`: everyone may ask anything.
@@ -52,7 +65,10 @@ public final class CommandServer: Service {
         self.endpoint = endpoint
         self.logger = logger
         let wake = self.wake
-        self.replies = Mailbox(capacity: 100_000) { wake.raise() }
+        self.replies = Mailbox(
+            capacity: Self.repliesMax, bytesMax: Self.repliesBytesMax, metrics: QueueMetrics(queue: "replies"),
+            measure: { $0.reduce(0) { $0 + $1.count } }
+        ) { wake.raise() }
     }
 
     /// Registers the answer to a kind of command, before `run`; it is carried out for its `askers` only. A thrown `CommandFailure`
@@ -126,38 +142,52 @@ public final class CommandServer: Service {
 
     private func serve(_ socket: Socket, inbox: AsyncStream<Work>.Continuation, stop: NIOLockedValueBox<Bool>) throws {
         var poll = Poll([socket], wake: self.wake.descriptor)
+        var arrivals = ArrivalClock(at: .now)
         var end: ContinuousClock.Instant?
         while end.map({ ContinuousClock.now < $0 }) ?? true {
-            try poll.wait(timeout: end == nil ? .seconds(5) : .milliseconds(10))
+            try poll.wait(timeout: end == nil ? ArrivalClock.waitMax : .milliseconds(10))
+            arrivals.waited(until: .now)
             self.wake.clear()
             // Read first: what was answered before the stop goes out now.
             if end == nil, stop.withLockedValue({ $0 }) { end = .now + Self.farewell }
             for reply in self.replies.drain() { _ = try socket.send(reply) }
-            for _ in 0..<Self.batchMax {
-                guard let (frames, role) = try socket.receiveWithRole() else { break }
-                guard let peer = frames.first, let request = CommandRequest(frames: frames.dropFirst()) else {
-                    self.malformed.increment()
-                    continue
-                }
-                self.take(Work(peer: peer, role: role, request: request), inbox)
-            }
+            try self.receive(from: socket, &arrivals, inbox)
         }
+    }
+
+    private func receive(
+        from socket: Socket, _ arrivals: inout ArrivalClock, _ inbox: AsyncStream<Work>.Continuation
+    ) throws {
+        let now = ContinuousClock.now
+        for _ in 0..<Self.batchMax {
+            guard let (frames, role) = try socket.receiveWithRole() else { return arrivals.foundEmpty(at: now) }
+            guard let peer = frames.first, let request = CommandRequest(frames: frames.dropFirst()) else {
+                self.malformed.increment()
+                continue
+            }
+            // It may have waited unread, and its asker's clock went on.
+            let deadline = arrivals.earliest + request.timeLeft
+            self.take(Work(peer: peer, role: role, request: request, deadline: deadline), inbox)
+        }
+        arrivals.stoppedReading(at: now)
     }
 
     private func take(_ work: Work, _ inbox: AsyncStream<Work>.Continuation) {
-        let open = self.open.withLockedValue { open -> Int in
-            open += 1
-            return open
+        let bytes = work.request.body.count
+        self.metrics.add(bytes: bytes)
+        let hasRoom = self.open.withLockedValue { open in
+            open.count += 1
+            open.bytes += bytes
+            return open.count <= self.openMax && (open.count == 1 || open.bytes <= Self.openBytesMax)
         }
-        if open <= self.openMax, case .enqueued = inbox.yield(work) { return }
+        if hasRoom, case .enqueued = inbox.yield(work) { return }
         self.refused.increment()
-        self.finish(
-            work, .failure(CommandFailure(.unavailable, open > self.openMax ? "too many commands" : "shutting down")))
+        if !hasRoom { self.metrics.refuse() }
+        self.finish(work, .failure(CommandFailure(.unavailable, hasRoom ? "shutting down" : "too many commands")))
     }
 
     private func carryOut(_ work: Work) async {
-        // The asker has given up, or its clock and ours disagree.
-        guard work.request.deadline >= .now else {
+        guard work.deadline > .now else {
             return self.finish(work, .failure(CommandFailure(.deadlineExceeded, "the command came after its deadline")))
         }
         guard let registration = self.registrations.withLockedValue({ $0[work.request.name] }) else {
@@ -184,7 +214,12 @@ public final class CommandServer: Service {
     }
 
     private func finish(_ work: Work, _ result: Result<[UInt8], CommandFailure>) {
-        self.open.withLockedValue { $0 -= 1 }
+        let bytes = work.request.body.count
+        self.open.withLockedValue { open in
+            open.count -= 1
+            open.bytes -= bytes
+        }
+        self.metrics.remove(bytes: bytes)
         self.replies.post([work.peer] + CommandReply(correlation: work.request.correlation, result: result).frames)
     }
 }

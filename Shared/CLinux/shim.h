@@ -1,4 +1,5 @@
 // What Swift's Glibc module leaves out, or hides behind _GNU_SOURCE.
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

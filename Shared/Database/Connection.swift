@@ -48,16 +48,35 @@ actor Connection {
             """
             SET search_path TO \(configuration.quotedSchema); SET TimeZone TO 'UTC'; SET DateStyle TO 'ISO';
             SET IntervalStyle TO 'postgres'; SET client_min_messages TO warning; SET standard_conforming_strings TO on;
-            SET statement_timeout TO \(timeout.seconds * 1000 + timeout.attoseconds / 1_000_000_000_000_000)
+            SET statement_timeout TO \(timeout.seconds * 1000 + timeout.attoseconds / 1_000_000_000_000_000);
+            \(configuration.settings.map { "SET \($0.name) TO \($0.value);" }.joined(separator: " "))
             """)
         return connection
     }
 
+    /// Connects to the first host that answers and writes. libpq would wait for one that does not answer for ever, so each has a time.
     private func connect(_ configuration: DatabaseConfiguration) async throws(DatabaseError) {
-        let deadline = ContinuousClock.now + Self.connectMax
+        let hosts = DatabaseHost.all(in: configuration.url)
+        guard !hosts.isEmpty else { return try await self.connect(configuration, to: nil, within: Self.connectMax) }
+        var failures: [String] = []
+        for host in hosts {
+            do throws(DatabaseError) {
+                return try await self.connect(configuration, to: host, within: Self.connectMax / hosts.count)
+            } catch {
+                guard case .unavailable(let reason) = error else { throw error }
+                failures.append(reason)
+            }
+        }
+        throw .unavailable(failures.joined(separator: "; "))
+    }
+
+    private func connect(
+        _ configuration: DatabaseConfiguration, to host: DatabaseHost?, within time: Duration
+    ) async throws(DatabaseError) {
+        let deadline = ContinuousClock.now + time
         guard
             let handle = await Handle.start(
-                url: configuration.url, applicationName: "crosspoint \(configuration.schema)")
+                url: configuration.url, host: host, applicationName: "crosspoint \(configuration.schema)")
         else { throw .unavailable("libpq has no memory") }
         var progress = handle.isBroken ? Handle.Progress.failed : .writing
         while true {

@@ -17,33 +17,54 @@ public final class Database: Service, Sendable {
         /// Why there is no connection; `nil` while there is one, or while the first attempt runs.
         var away: String?
         var isMigrated = false
+        /// Pools that wait for this one's migrations.
+        var dependents: [Pending<Void>] = []
         var hasEnded = false
     }
 
     public let configuration: DatabaseConfiguration
     private let migrations: [Migration]
+    /// The pool that applies the migrations; `nil`: this one.
+    private let owner: Database?
     private let logger: Logger
     private let state = NIOLockedValueBox(State())
 
-    private let openGauge = Gauge(label: "database_connections")
-    private let waitingGauge = Gauge(label: "database_waiting")
-    private let lostCounter = Counter(label: "database_connections_lost_total")
-    private let refusedCounter = Counter(label: "database_refused_total")
+    private let openGauge: Gauge
+    private let waitingGauge: Gauge
+    private let lostCounter: Counter
+    private let refusedCounter: Counter
 
     private static let waitingMax = 10_000
 
     /// - Parameter migrations: applied in order, each once, before the first connection is lent.
-    public init(_ configuration: DatabaseConfiguration, migrations: [Migration] = [], logger: Logger) {
+    public convenience init(_ configuration: DatabaseConfiguration, migrations: [Migration] = [], logger: Logger) {
+        self.init(configuration, migrations: migrations, owner: nil, logger: logger)
+    }
+
+    /// Makes a pool of connections to the same schema, apart from the others: it connects once `owner` has applied the migrations.
+    public convenience init(_ configuration: DatabaseConfiguration, beside owner: Database, logger: Logger) {
+        self.init(configuration, migrations: [], owner: owner, logger: logger)
+    }
+
+    private init(_ configuration: DatabaseConfiguration, migrations: [Migration], owner: Database?, logger: Logger) {
         self.configuration = configuration
         self.migrations = migrations
+        self.owner = owner
         self.logger = logger
+        let pool = configuration.pool
+        self.openGauge = Gauge(label: "database_connections", dimensions: [("pool", pool)])
+        self.waitingGauge = Gauge(label: "database_waiting", dimensions: [("pool", pool)])
+        self.lostCounter = Counter(label: "database_connections_lost_total", dimensions: [("pool", pool)])
+        self.refusedCounter = Counter(label: "database_refused_total", dimensions: [("pool", pool)])
     }
 
     /// Connected and migrated.
-    public var isReady: Bool { self.state.withLockedValue { $0.open > 0 && $0.isMigrated && !$0.hasEnded } }
+    public var isReady: Bool {
+        self.isMigrated && self.state.withLockedValue { $0.open > 0 && !$0.hasEnded }
+    }
 
-    /// Whether this process has seen every migration applied.
-    var isMigrated: Bool { self.state.withLockedValue { $0.isMigrated } }
+    /// Whether this process has seen every migration applied since it last connected anew.
+    var isMigrated: Bool { self.owner?.isMigrated ?? self.state.withLockedValue { $0.isMigrated } }
 
     /// Keeps the connections until the task is cancelled or shut down gracefully. Throws only when a migration is refused.
     public func run() async throws {
@@ -171,6 +192,7 @@ public final class Database: Service, Sendable {
         var backoff = Self.backoff
         while !Task.isCancelled {
             do throws(DatabaseError) {
+                await self.owner?.awaitMigrations()
                 let connection = try await Connection.open(self.configuration)
                 try await self.migrate(on: connection)
                 backoff.reset()
@@ -194,9 +216,29 @@ public final class Database: Service, Sendable {
     }
 
     private func migrate(on connection: Connection) async throws(DatabaseError) {
-        if self.isMigrated { return }
+        if self.owner != nil || self.isMigrated { return }
         try await MigrationRunner(configuration: self.configuration).apply(self.migrations, on: connection)
-        self.state.withLockedValue { $0.isMigrated = true }
+        let dependents = self.state.withLockedValue { state -> [Pending<Void>] in
+            defer { state.dependents = [] }
+            state.isMigrated = true
+            return state.dependents
+        }
+        for dependent in dependents { dependent.give(()) }
+    }
+
+    /// Returns when the migrations are applied, or the task is cancelled.
+    private func awaitMigrations() async {
+        let pending = Pending<Void>()
+        let isMigrated = self.state.withLockedValue { state -> Bool in
+            if !state.isMigrated { state.dependents.append(pending) }
+            return state.isMigrated
+        }
+        if isMigrated { return }
+        await withTaskCancellationHandler {
+            await pending.value()
+        } onCancel: {
+            pending.give(())
+        }
     }
 
     private func opened(_ connection: Connection) async {
@@ -207,7 +249,8 @@ public final class Database: Service, Sendable {
         }
         self.openGauge.record(open)
         self.logger.log(
-            level: wasAway ? .notice : .debug, "Connected to Postgres", metadata: ["database.connections": "\(open)"])
+            level: wasAway ? .notice : .debug, "Connected to Postgres",
+            metadata: ["database.pool": "\(self.configuration.pool)", "database.connections": "\(open)"])
         await self.offer(connection)
     }
 
@@ -215,11 +258,15 @@ public final class Database: Service, Sendable {
         let open = self.state.withLockedValue { state -> Int in
             state.idle.removeAll { $0 === connection }
             state.open -= 1
+            // The next server may be an older state of this one: a restore goes back behind a migration, too.
+            if state.open == 0 { state.isMigrated = false }
             return state.open
         }
         self.openGauge.record(open)
         self.lostCounter.increment()
-        self.logger.debug("A connection to Postgres ended", metadata: ["database.connections": "\(open)"])
+        self.logger.debug(
+            "A connection to Postgres ended",
+            metadata: ["database.pool": "\(self.configuration.pool)", "database.connections": "\(open)"])
     }
 
     private func failed(_ error: DatabaseError) {
@@ -233,7 +280,9 @@ public final class Database: Service, Sendable {
             return (state.waiting, state.away == nil)
         }
         for loan in refused { loan.give(.failure(.unavailable(reason))) }
-        self.logger.log(level: isNew ? .warning : .debug, "Postgres is away", metadata: ["database.error": "\(reason)"])
+        self.logger.log(
+            level: isNew ? .warning : .debug, "Postgres is away",
+            metadata: ["database.pool": "\(self.configuration.pool)", "database.error": "\(reason)"])
     }
 
     /// Notices a server that leaves while nobody asks anything of it.

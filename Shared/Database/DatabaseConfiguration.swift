@@ -10,6 +10,10 @@ public struct DatabaseConfiguration: Sendable {
     public var statementTimeout: Duration
     /// How long a caller waits for a connection before it hears `unavailable`.
     public var waitMax: Duration
+    /// Tells the pool from the service's others in metrics and logs.
+    public var pool = "service"
+    /// The server's settings for each of the connections. Names and values are ours, never from outside.
+    var settings: [(name: String, value: String)] = []
 
     public init(
         url: String, schema: String, connections: Int = 4, statementTimeout: Duration = .seconds(10),
@@ -20,6 +24,21 @@ public struct DatabaseConfiguration: Sendable {
         self.connections = connections
         self.statementTimeout = statementTimeout
         self.waitMax = waitMax
+    }
+
+    /// Returns the configuration of a pool of two connections that read the event log and do nothing else.
+    ///
+    /// A statement ends after two seconds, and the planner goes by the indexes even where statistics say that reading a whole partition
+    /// were cheaper: each of the log's statements has an index that bounds it, see `LogStatement`.
+    /// - Parameter waitMax: how long a caller waits for one of the connections.
+    public func forLog(pool: String, waitMax: Duration) -> DatabaseConfiguration {
+        var configuration = self
+        configuration.connections = 2
+        configuration.statementTimeout = .seconds(2)
+        configuration.waitMax = waitMax
+        configuration.pool = pool
+        configuration.settings = ["enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"].map { ($0, "off") }
+        return configuration
     }
 
     /// The schema's name as an SQL identifier.

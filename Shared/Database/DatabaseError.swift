@@ -19,13 +19,21 @@ public enum DatabaseError: Error, Sendable, Hashable {
         case "23505": self = .uniqueViolation(constraint: constraint)
         case "23503": self = .foreignKeyViolation(constraint: constraint)
         case "23514": self = .checkViolation(constraint: constraint)
-        // 08: the connection; 53: out of connections, memory or disk; 57014: our statement timeout; 57P: shutting down or
-        // starting up; 25006: a replica that was not promoted yet.
+        // 08: the connection; 53: out of connections, memory or disk; 57P: shutting down or starting up; 25006: a replica
+        // that was not promoted yet.
         case _ where sqlState.hasPrefix("08") || sqlState.hasPrefix("53") || sqlState.hasPrefix("57P"),
-            "57014", "25006":
+            Self.cancelled, "25006":
             self = .unavailable("\(sqlState) \(message)")
         default: self = .query(sqlState: sqlState, message: message)
         }
+    }
+
+    /// The state of a statement that the server ended, by our statement timeout.
+    private static let cancelled = "57014"
+
+    /// Whether the server ended the statement because it took longer than `DatabaseConfiguration.statementTimeout`.
+    public var isTimeout: Bool {
+        if case .unavailable(let reason) = self { reason.hasPrefix(Self.cancelled) } else { false }
     }
 
     /// Whether the call may succeed later, unchanged.

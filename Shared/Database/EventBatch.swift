@@ -18,6 +18,8 @@ struct EventBatch {
     ) async throws {
         await connection.beginWithNext()
         for job in jobs { try await self.stage(job, isAlone: jobs.count == 1, on: connection) }
+        let latest = moment + EventLog.timeLeadMax
+        for index in self.events.indices where self.events[index].time > latest { self.events[index].time = latest }
         if !self.events.isEmpty { try await partitions.ensure(LogPartitions.day(of: moment), on: connection) }
     }
 
@@ -45,7 +47,7 @@ struct EventBatch {
     func insertion(at moment: Timestamp) -> Query? {
         guard !self.events.isEmpty else { return nil }
         return """
-            WITH head AS (UPDATE event_head SET seq = seq + \(self.events.count) RETURNING epoch, seq),
+            WITH head AS (UPDATE event_head SET seq = seq + \(self.events.count) RETURNING epoch, term, seq),
             logged AS (
                 INSERT INTO event_log (seq, id, type, tenant, room, time, logged, data)
                 SELECT head.seq - \(self.events.count) + e.place, e.id, e.type, e.tenant, e.room,
@@ -55,7 +57,7 @@ struct EventBatch {
                     \(self.events.map(\.room)), \(self.events.map(\.time.milliseconds)),
                     \(self.events.map { String(decoding: $0.data, as: UTF8.self) })
                 ) WITH ORDINALITY AS e(id, type, tenant, room, time, data, place))
-            SELECT epoch, seq FROM head
+            SELECT epoch, term, seq FROM head
             """
     }
 
@@ -64,7 +66,7 @@ struct EventBatch {
         for index in self.events.indices {
             self.events[index].publisher = publisher
             self.events[index].position = Position(
-                epoch: last.epoch, seq: last.seq - UInt64(self.events.count - 1 - index))
+                epoch: last.epoch, term: last.term, seq: last.seq - UInt64(self.events.count - 1 - index))
         }
     }
 }

@@ -23,13 +23,18 @@ public final class EventWriter: Service, Sendable {
         var phase = Phase.starting
         var queue: [MutationJob] = []
         var head: Position?
+        var clock = LogClock()
         var isStopping = false
+        /// Ended early by a mutation and by a shutdown.
         var resting: Pending<Void>?
+        /// Ended early by a shutdown only.
+        var pausing: Pending<Void>?
     }
 
     private let database: Database
     private let publisher: ServiceName
     private let retention: Duration
+    private let whenActive: @Sendable (Position) async -> Void
     private let publish: @Sendable ([Event]) async -> Void
     private let logger: Logger
     private let state = NIOLockedValueBox(State())
@@ -49,15 +54,18 @@ public final class EventWriter: Service, Sendable {
     /// - Parameters:
     ///   - database: says where to connect and whether the migrations, `EventLog.migrations` among them, are applied.
     ///   - retention: how long the log keeps an event, in whole days.
+    ///   - whenActive: is given the log's end when the writer becomes active, before the first event; writing waits for it.
     ///   - publish: is given the committed events in order of `seq`, batch after batch; the next batch waits for it.
     public init(
         database: Database, publisher: ServiceName, retention: Duration = .seconds(7 * 86_400), logger: Logger,
+        whenActive: @escaping @Sendable (Position) async -> Void = { _ in },
         publish: @escaping @Sendable ([Event]) async -> Void
     ) {
         self.database = database
         self.publisher = publisher
         self.retention = retention
         self.logger = logger
+        self.whenActive = whenActive
         self.publish = publish
     }
 
@@ -70,7 +78,7 @@ public final class EventWriter: Service, Sendable {
     /// How many mutations wait.
     var queued: Int { self.state.withLockedValue { $0.queue.count } }
 
-    /// The log's epoch and end as of the last commit; `nil` until it was read, and while standing by.
+    /// The log's end as of the last commit; `nil` until it was read, and while standing by.
     public var head: Position? { self.state.withLockedValue { $0.head } }
 
     /// Runs `body` in a transaction, logs and publishes what it emits, and returns its value once all of that is done.
@@ -126,10 +134,11 @@ public final class EventWriter: Service, Sendable {
         await withGracefulShutdownHandler {
             await withTaskExecutorPreference(Self.poller) { await self.serve() }
         } onGracefulShutdown: {
-            self.state.withLockedValue { state -> Pending<Void>? in
+            let waits = self.state.withLockedValue { state -> [Pending<Void>?] in
                 state.isStopping = true
-                return state.resting
-            }?.give(())
+                return [state.resting, state.pausing]
+            }
+            for wait in waits { wait?.give(()) }
         }
         self.enter(.ended)
     }
@@ -142,7 +151,10 @@ public final class EventWriter: Service, Sendable {
                 if try await self.prepare(connection) {
                     backoff.reset()
                     self.enter(.active)
-                    self.logger.notice("Event writer active", metadata: ["writer.seq": "\(self.head?.seq ?? 0)"])
+                    let head = self.head ?? Position(epoch: 0, term: 0, seq: 0)
+                    self.logger.notice(
+                        "Event writer active", metadata: ["writer.term": "\(head.term)", "writer.seq": "\(head.seq)"])
+                    await self.whenActive(head)
                     await self.work(connection)
                 }
                 await connection.close()
@@ -150,7 +162,7 @@ public final class EventWriter: Service, Sendable {
             } catch {
                 self.logger.info("Event writer has no database", metadata: ["database.error": "\(error)"])
                 self.enter(.away("\(error)"))
-                await self.rest(backoff.pause()) { $0.isStopping }
+                await self.pause(backoff.pause()) { $0.isStopping }
             }
         }
     }
@@ -174,8 +186,8 @@ public final class EventWriter: Service, Sendable {
         for job in failed { job.finish(error) }
     }
 
-    /// Waits a while, but not if `isOver` already holds; a new mutation and a shutdown end it early.
-    private func rest(_ time: Duration? = nil, unless isOver: (State) -> Bool) async {
+    /// Waits for a mutation, a shutdown or the next tick, but not if `isOver` already holds.
+    private func rest(unless isOver: (State) -> Bool) async {
         let rest = Pending<Void>()
         let isOver = self.state.withLockedValue { state -> Bool in
             state.resting = rest
@@ -183,14 +195,26 @@ public final class EventWriter: Service, Sendable {
         }
         if isOver { return }
         await withTaskCancellationHandler {
-            if let time {
-                async let _: Void = rest.give((), after: time)
-                await rest.value()
-            } else {
-                await rest.value()
-            }
+            await rest.value()
         } onCancel: {
             rest.give(())
+        }
+    }
+
+    /// Waits before something is tried again, but not if `isOver` already holds. A shutdown ends it early; mutations do not, or
+    /// each would be an attempt of its own while Postgres is down.
+    private func pause(_ time: Duration, unless isOver: (State) -> Bool) async {
+        let pause = Pending<Void>()
+        let isOver = self.state.withLockedValue { state -> Bool in
+            state.pausing = pause
+            return isOver(state)
+        }
+        if isOver { return }
+        await withTaskCancellationHandler {
+            async let _: Void = pause.give((), after: time)
+            await pause.value()
+        } onCancel: {
+            pause.give(())
         }
     }
 
@@ -200,13 +224,13 @@ public final class EventWriter: Service, Sendable {
         while (try? await Task.sleep(for: .seconds(1))) != nil { self.state.withLockedValue { $0.resting }?.give(()) }
     }
 
-    /// Waits for the migrations and for the lock, then reads the head. `false`: we are to end.
+    /// Waits for the migrations and for the lock, then begins a term. `false`: we are to end.
     private func prepare(_ connection: Connection) async throws(DatabaseError) -> Bool {
         let patience = ContinuousClock.now + .seconds(5)
         while !self.database.isMigrated {
             if self.mustEnd { return false }
             guard ContinuousClock.now < patience else { throw .unavailable("migrations are pending") }
-            await self.rest(.milliseconds(100)) { $0.isStopping }
+            await self.pause(.milliseconds(100)) { $0.isStopping && $0.queue.isEmpty }
         }
         let key = self.database.configuration.lockKey("event-writer")
         while try await connection.run("SELECT pg_try_advisory_lock(\(key)) AS held").first?.decode(
@@ -214,15 +238,17 @@ public final class EventWriter: Service, Sendable {
         {
             self.enter(.standby)
             if self.mustEnd { return false }
-            await self.rest(.milliseconds(500)) { $0.isStopping }
+            await self.pause(.milliseconds(500)) { $0.isStopping }
         }
         _ = try await connection.run(
             "INSERT INTO event_head (epoch, seq) VALUES (\(Int64.random(in: 1...Int64.max)), 0) ON CONFLICT DO NOTHING")
-        guard let row = try await connection.run("SELECT epoch, seq FROM event_head").first else {
-            throw .decoding("event_head is empty")
+        let head = try await EventTerms.begin(at: .now, on: connection)
+        let last = try await connection.run(LogStatement.lastLogged.query).first?
+            .decode("logged", as: Timestamp?.self)
+        self.state.withLockedValue { state in
+            state.head = head
+            state.clock = LogClock(last: last ?? nil)
         }
-        let head = try Position(row)
-        self.state.withLockedValue { $0.head = head }
         return true
     }
 
@@ -265,6 +291,7 @@ public final class EventWriter: Service, Sendable {
             if dropped > 0 {
                 self.logger.info("Dropped old event log partitions", metadata: ["log.partitions": "\(dropped)"])
             }
+            try await EventTerms.drop(before: oldest, on: connection)
         } catch {
             self.logger.warning("Event log maintenance failed", metadata: ["database.error": "\(error)"])
         }
@@ -272,7 +299,7 @@ public final class EventWriter: Service, Sendable {
 
     private func write(_ jobs: [MutationJob], _ partitions: inout LogPartitions, _ connection: Connection) async {
         let start = ContinuousClock.now
-        let moment = Timestamp.now
+        let moment = self.state.withLockedValue { $0.clock.next(at: .now) }
         var batch = EventBatch()
         do {
             try await batch.stage(jobs, at: moment, partitions: &partitions, on: connection)
@@ -308,7 +335,7 @@ public final class EventWriter: Service, Sendable {
             // A refusal on a connection that lives is a rollback; only a lost one leaves a question.
             if await connection.isOpen { throw error }
             guard let transaction = await connection.transaction else { throw error }
-            switch await self.hasCommitted(transaction) {
+            switch await self.hasCommitted(transaction, batch.events) {
             case true?:
                 self.logger.notice("A transaction whose COMMIT was lost had committed")
                 // Nobody else has written since: we hold the lock.
@@ -322,20 +349,25 @@ public final class EventWriter: Service, Sendable {
     }
 
     /// Asks the server, once it is there again, what became of a transaction; `nil` if it cannot be found out in time.
-    private func hasCommitted(_ transaction: String) async -> Bool? {
+    ///
+    /// After a failover the transaction's number may be that of another one, so its events have to be in the log as well.
+    private func hasCommitted(_ transaction: String, _ events: [Event]) async -> Bool? {
+        let end = Int64(bitPattern: (self.head?.seq ?? 0) + UInt64(events.count))
         let deadline = ContinuousClock.now + Self.resolveMax
         while ContinuousClock.now < deadline, !Task.isCancelled {
             // `try?`: whatever fails here is tried again until the deadline.
             if let connection = try? await Connection.open(self.database.configuration) {
-                let rows = try? await connection.run("SELECT pg_xact_status(\(transaction)::xid8) AS status")
+                let rows = try? await connection.run(LogStatement.outcome(of: transaction, lastSeq: end).query)
                 await connection.close()
                 switch try? rows?.first?.decode("status", as: String?.self) {
-                case "committed": return true
+                case "committed":
+                    guard let event = events.last else { return true }
+                    return (try? rows?.first?.decode("last", as: String?.self)) == event.id.text
                 case "aborted": return false
                 default: break
                 }
             }
-            await self.rest(.milliseconds(200)) { _ in false }
+            await self.pause(.milliseconds(200)) { _ in false }
         }
         return nil
     }

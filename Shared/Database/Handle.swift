@@ -24,11 +24,16 @@ final class Handle {
     func abort() { shutdown(self.socket, Int32(SHUT_RDWR)) }
 
     /// Begins to connect. On a thread of its own, because libpq resolves the host's name in there.
-    static func start(url: String, applicationName: String) async -> Handle? {
+    /// - Parameter host: one of `DatabaseHost.all(in: url)`; `nil`: all that the URL names.
+    static func start(url: String, host: DatabaseHost?, applicationName: String) async -> Handle? {
         let transfer = await withCheckedContinuation { (continuation: CheckedContinuation<Transfer?, Never>) in
             _ = WorkerThread(name: "postgres-dial") {
-                let keywords = ["dbname", "fallback_application_name", "client_encoding"]
-                let values = [url, applicationName, "UTF8"]
+                // What precedes `dbname` is a default that the URL may override; what follows it overrides the URL.
+                var parameters = DatabaseHost.defaults
+                parameters.append(("dbname", url))
+                for (keyword, value) in host?.parameters ?? [:] { parameters.append((keyword, value)) }
+                parameters += [("fallback_application_name", applicationName), ("client_encoding", "UTF8")]
+                let (keywords, values) = (parameters.map(\.0), parameters.map(\.1))
                 let pointer = withCStrings(keywords) { keywords in
                     withCStrings(values) { values in PQconnectStartParams(keywords, values, 1) }
                 }

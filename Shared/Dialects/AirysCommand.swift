@@ -53,6 +53,30 @@ enum AirysCommand {
         }
     }
 
+    /// Returns how many values the text of a JSON message has, without parsing it, and stops counting beyond `max`.
+    static func countValues(in text: [UInt8], upTo max: Int) -> Int {
+        var count = 1
+        var isInString = false
+        var isEscaped = false
+        for byte in text {
+            if isEscaped {
+                isEscaped = false
+            } else if isInString {
+                if byte == UInt8(ascii: "\\") { isEscaped = true }
+                if byte == UInt8(ascii: "\"") { isInString = false }
+            } else {
+                switch byte {
+                case UInt8(ascii: "\""): isInString = true
+                case UInt8(ascii: ","), UInt8(ascii: "["), UInt8(ascii: "{"):
+                    count += 1
+                    if count > max { return count }
+                default: break
+                }
+            }
+        }
+        return count
+    }
+
     private static func parse(_ message: JSON, _ envelope: Envelope) throws(AirysProblem) -> AirysCommand {
         switch envelope.type {
         case "auth":

@@ -8,6 +8,11 @@ struct AirysSession: DialectSession {
     private static let overflowLength = Duration.seconds(1)
     private static let overflowsMax = 3
     private static let overflowMemory = Duration.seconds(60)
+    /// Of a message that is no chunk.
+    private static let plainBytesMax = 64 * 1024
+    /// In a chunk, which has six members at most, and in a message that comes in chunks.
+    private static let chunkValuesMax = 16
+    private static let joinedValuesMax = 4096
 
     private enum State {
         case connecting
@@ -45,8 +50,16 @@ struct AirysSession: DialectSession {
         return [wake, .verify(Credential(token))]
     }
 
+    var isLoggedIn: Bool { if case .loggedIn = self.state { true } else { false } }
+
     mutating func received(_ text: [UInt8], at now: Timestamp) -> [SessionAction] {
+        // What is long and has many values takes so long to parse that everybody else waits.
+        let isPlain = text.count <= Self.plainBytesMax
+        guard isPlain || AirysCommand.countValues(in: text, upTo: Self.chunkValuesMax) <= Self.chunkValuesMax else {
+            return self.close(.tooBig)
+        }
         let command = AirysCommand.parse(text)
+        guard isPlain || command.envelope?.type == "chunk" else { return self.close(.tooBig) }
         switch (self.state, command) {
         case (.closed, _): return []
         case (.connecting, .success(.auth(let token, let envelope))),
@@ -222,6 +235,9 @@ struct AirysSession: DialectSession {
     ) -> [SessionAction] {
         do throws(AirysProblem) {
             guard let text = try self.chunks.take(chunk, envelope, at: now) else { return self.nextWake(of: principal) }
+            guard AirysCommand.countValues(in: text, upTo: Self.joinedValuesMax) <= Self.joinedValuesMax else {
+                return [AirysReply.error(AirysProblem("INVALID_MESSAGE", "Too many values", envelope))]
+            }
             switch AirysCommand.parse(text) {
             case .success(.chunk(_, let envelope)):
                 return [AirysReply.error(AirysProblem("INVALID_MESSAGE", "A chunk holds no chunks", envelope))]

@@ -14,6 +14,8 @@ struct AstroSession: DialectSession {
     private var pending: Pending?
     private var isResuming = false
     private var drain = Drain.no
+    private(set) var isLoggedIn = false
+    private var flood = AstroFlood()
 
     /// A draining gateway hands the session over when nothing is under way that belongs to it.
     private enum Drain {
@@ -57,7 +59,11 @@ struct AstroSession: DialectSession {
     mutating func receivedBinary(_ bytes: [UInt8], at now: Timestamp) -> [SessionAction] { [] }
 
     mutating func exceededRate(at now: Timestamp) -> [SessionAction] {
-        [AstroReply.error("rate_limit_exceeded", "too many commands", nonce: nil, at: now)]
+        switch self.flood.dropped(at: now) {
+        case .answer: [AstroReply.error("rate_limit_exceeded", "too many commands", nonce: nil, at: now)]
+        case .ignore: []
+        case .close: [.close(Closing(1008, "too many messages"))]
+        }
     }
 
     mutating func verified(_ result: Result<Principal, VerificationFailure>, at now: Timestamp) -> [SessionAction] {
@@ -83,6 +89,7 @@ struct AstroSession: DialectSession {
             ]
         case .failure(.unavailable): return [Self.deadlineExceeded(nonce: nonce, at: now)]
         case .success(let principal):
+            self.isLoggedIn = true
             guard request.isNameOfChannel(for: principal) else {
                 return self.subscribe(request, as: principal, at: now)
             }
@@ -101,7 +108,9 @@ struct AstroSession: DialectSession {
             // `try?`: an answer that cannot be read names no channel.
             let name = (try? JSON.decode(FindChannel.Answer.self, from: answer))?.name
             let isOwn = name?.lowercased() == pending.request.room.lowercased()
-            if let name, isOwn { self.names[name.lowercased()] = principal.tenant }
+            if let name, isOwn, self.names.count < Self.subscriptionsMax {
+                self.names[name.lowercased()] = principal.tenant
+            }
             actions = self.subscribe(isOwn ? pending.request.inOwnChannel : pending.request, as: principal, at: now)
         }
         return actions + self.handOverIfDue()
@@ -149,6 +158,7 @@ struct AstroSession: DialectSession {
         guard let handOver = value.flatMap(AstroHandOver.init) else {
             return [.close(Closing(1008, "invalid reconnect token"))]
         }
+        self.isLoggedIn = true
         self.clientID = handOver.clientID
         self.subscriptions = handOver.subscriptions.filter { !$0.value.isExpired(at: now) }
         self.names = handOver.names

@@ -45,7 +45,7 @@ public struct DialectProfile: Sendable {
     public var paths: [String]
     /// Its own listener's place after the edge's first port; that listener's `/` is this dialect's.
     public var listener: Int
-    /// Bytes in one client message; a larger one closes with 1009.
+    /// Bytes in one message of a client that has logged in; a larger one closes with 1009.
     public var messageBytesMax: Int
     /// Bytes in one frame with an event: clients would end the connection over a larger one, so it is not sent. `nil`: no limit.
     public var eventBytesMax: Int?
@@ -98,6 +98,14 @@ public struct DialectProfile: Sendable {
         self.drainRefusal = drainRefusal
         self.unverifiedRefusal = unverifiedRefusal
         self.revokedClose = revokedClose
+    }
+
+    /// Bytes in one message of a client that has not logged in, in every dialect: as much as the longest credential needs.
+    public static let loginBytesMax = 8 * 1024
+
+    /// Returns how many bytes one message may have; a larger one closes with 1009.
+    public func messageBytesMax(isLoggedIn: Bool) -> Int {
+        isLoggedIn ? self.messageBytesMax : min(self.messageBytesMax, Self.loginBytesMax)
     }
 }
 

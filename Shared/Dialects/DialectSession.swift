@@ -5,6 +5,9 @@ public import Events
 /// The gateway carries the actions out in order. After `verify` or `call` it holds further client messages back until the
 /// answer was given to the session, so that replies keep the order of the messages. After `close` or `drop` nothing more comes.
 public protocol DialectSession {
+    /// The client has shown a credential that was good, or is let in without one. Until then its messages are short.
+    var isLoggedIn: Bool { get }
+
     /// The WebSocket is open.
     mutating func opened(at now: Timestamp) -> [SessionAction]
 

@@ -7,6 +7,7 @@ struct GrimnirSession: DialectSession {
     /// As many unknown names of one client are told to operators.
     private static let unknownMax = 100
 
+    let isLoggedIn = true
     private let types: [String]
     private let unknown: [String]
     private let principal: Principal

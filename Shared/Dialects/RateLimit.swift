@@ -38,6 +38,25 @@ public struct RateLimiter: Sendable {
         self.refilled = now
     }
 
+    /// When it was asked last; at first, when it was made.
+    public var last: Timestamp {
+        guard let newest = self.attempts.indices.last else { return self.refilled }
+        // In a full ring the newest stands before the oldest.
+        return self.attempts[self.oldest == 0 ? newest : self.oldest - 1]
+    }
+
+    /// The part of the limit that is left, from 0 to 1.
+    public func left(at now: Timestamp) -> Double {
+        let left: Double
+        if let window = self.limit.window {
+            left = self.limit.burst - Double(self.attempts.count { now - $0 < window })
+        } else {
+            let elapsed = Swift.max(0, now.milliseconds - self.refilled.milliseconds)
+            left = Swift.min(self.limit.burst, self.tokens + Double(elapsed) * self.limit.perSecond / 1000)
+        }
+        return self.limit.burst > 0 ? left / self.limit.burst : 0
+    }
+
     /// Counts one more, and says whether it is within the limit.
     public mutating func take(at now: Timestamp) -> Bool {
         if let window = self.limit.window { return self.take(at: now, window: window) }

@@ -8,6 +8,7 @@ struct SourceSaverSession: DialectSession {
     private static let penalty = Duration.seconds(5)
     private static let ignoredMax = 200
 
+    let isLoggedIn = true
     private let principal: Principal
     /// In the order in which they were asked for.
     private var patterns: [String] = []

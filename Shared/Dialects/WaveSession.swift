@@ -17,6 +17,8 @@ struct WaveSession: DialectSession {
 
     init(key: String) { self.key = key }
 
+    var isLoggedIn: Bool { self.principal != nil }
+
     mutating func opened(at now: Timestamp) -> [SessionAction] {
         self.key.isEmpty ? Self.invalidAuth : [.verify(Credential(self.key))]
     }

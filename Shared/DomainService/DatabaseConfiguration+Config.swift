@@ -6,7 +6,7 @@ extension DatabaseConfiguration {
     /// | key | type | default | |
     /// | --- | --- | --- | --- |
     /// | `database.url` | secret string | required | libpq URI or conninfo |
-    /// | `database.connections` | int | 4 | connections in the pool, 1 to 64 |
+    /// | `database.connections` | int | 4 | connections in the pool, 1 to 64; those for the log are apart |
     init(_ config: ConfigReader, schema: String) throws {
         guard let url = config.string(forKey: "database.url", isSecret: true) else {
             throw ConfigurationError(key: "database.url", problem: "is required, for example postgresql:///crosspoint")

@@ -17,7 +17,6 @@ public struct DomainService {
     public let logger: Logger
     public let database: Database
     public let writer: EventWriter
-    public let log: EventLog
     public let publisher: Publisher
     /// Answers others' commands.
     public let commands: CommandServer
@@ -29,6 +28,12 @@ public struct DomainService {
     /// Judges a credential that comes in another way than with an API's request.
     public let authenticate: Authenticate
 
+    /// For `GET /v1/events`. It has connections of its own, so that no other request waits for its readers.
+    let log: EventLog
+    private let logDatabase: Database
+    /// For followers on the bus. It has connections of its own, so that the repair of a gap waits for no other reader.
+    private let replays: EventLog
+    private let replayDatabase: Database
     private let http: HTTPConfig
     private let proxyHeaders: ProxyHeaderCheck
     private let verifier: CredentialVerifier
@@ -61,11 +66,18 @@ public struct DomainService {
         self.database = Database(databaseConfig, migrations: EventLog.migrations + migrations, logger: process.logger)
         let logConfig = try EventLogConfig(config)
         self.writer = EventWriter(
-            database: self.database, publisher: name, retention: logConfig.retention, logger: process.logger
+            database: self.database, publisher: name, retention: logConfig.retention, logger: process.logger,
+            // Followers that stand on numbers that were lost go back before the first event of this term.
+            whenActive: { await publisher.announce(Announcement(publisher: name, position: $0)) }
         ) { events in
             await publisher.publish(events)
         }
-        self.log = EventLog(self.database, publisher: name)
+        self.logDatabase = Database(
+            databaseConfig.forLog(pool: "log", waitMax: .seconds(1)), beside: self.database, logger: process.logger)
+        self.log = EventLog(self.logDatabase, publisher: name)
+        self.replayDatabase = Database(
+            databaseConfig.forLog(pool: "replays", waitMax: .seconds(2)), beside: self.database, logger: process.logger)
+        self.replays = EventLog(self.replayDatabase, publisher: name)
         self.commands = CommandServer(endpoint: own.commands, keys: own.keys, logger: process.logger)
         self.client = CommandClient(endpoints: bus.endpoints, logger: process.logger)
         self.readiness = Readiness()
@@ -95,7 +107,9 @@ public struct DomainService {
         // A standby has the database, but not the lock that makes it the one writer.
         self.readiness.require("writer") { writer.isActive }
         if name != .auth {
-            self.readiness.require("bus.auth") { verifier.isAuthReachable }
+            // Access tokens are judged without auth while its keys are known.
+            self.readiness.observe("bus.auth") { verifier.isAuthReachable ? .ready : .degraded }
+            self.readiness.require("auth-keys") { verifier.hasKeys }
         }
     }
 
@@ -107,7 +121,7 @@ public struct DomainService {
         let (name, publisher, writer, client, readiness, requests) =
             (self.name, self.publisher, self.writer, self.client, self.readiness, self.requests)
         let announcer = PeriodicDuty(every: .seconds(1)) {
-            let position = writer.head ?? Position(epoch: 0, seq: 0)
+            let position = writer.head ?? Position(epoch: 0, term: 0, seq: 0)
             await publisher.announce(Announcement(publisher: name, position: position))
         }
         let reporter = PeriodicDuty(every: .seconds(2)) {
@@ -120,7 +134,11 @@ public struct DomainService {
         }
         let verification: [any Service] =
             self.authEndpoints.map { [verifier] endpoints in
-                [verifier, Subscriber(publishers: [.auth: endpoints], logger: self.logger) { verifier.hear($0) }]
+                [
+                    verifier,
+                    Subscriber(publishers: [.auth: endpoints], logger: self.logger) { events, _ in verifier.hear(events)
+                    },
+                ]
             } ?? []
         self.router.refuseOtherMethods()
         let server = Application(
@@ -128,7 +146,8 @@ public struct DomainService {
             configuration: .init(address: .hostname(self.http.host, port: self.http.port), serverName: "crosspoint"),
             logger: self.logger)
         let own: [any Service] = [
-            self.client, self.database, self.writer, self.commands, announcer, reporter,
+            self.client, self.database, self.logDatabase, self.replayDatabase, self.writer, self.commands, announcer,
+            reporter,
         ]
         return own + verification + duties + [server]
     }
@@ -139,7 +158,7 @@ public struct DomainService {
     }
 
     private func answerReplays() {
-        let log = self.log
+        let log = self.replays
         self.commands.answer(ReplayRequest.name, from: .all) { bytes in
             guard let request = try? JSON.decode(ReplayRequest.self, from: bytes) else {
                 // `try?`: what is wrong with it is the asker's business.
@@ -156,10 +175,9 @@ public struct DomainService {
 
 extension ReportProcess {
     public init(process: ServiceName, instance: String, readiness: Readiness, gauges: [String: Double]) {
-        let dependencies = readiness.dependencies
+        let status = readiness.status
         self.init(
-            process: process, instance: instance, pid: ProcessIdentifier.own,
-            isReady: dependencies.values.allSatisfy(\.self),
-            dependencies: dependencies, gauges: gauges)
+            process: process, instance: instance, pid: ProcessIdentifier.own, isReady: status.isReady,
+            dependencies: status.dependencies, gauges: gauges)
     }
 }

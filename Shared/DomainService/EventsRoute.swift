@@ -7,25 +7,35 @@ import ServiceKit
 
 extension DomainService {
     /// `GET /v1/events?type=…&room=…&from=…&to=…&after=…&limit=…`: the durable log, oldest first, what the principal may see of it.
-    /// `type` may be given several times; `after` is the `seq` to go on from.
+    /// `type` may be given several times; `after` is the `seq` to go on from, the `next` of the page before.
     func addEventsRoute() {
         let log = self.log
         self.router.get("/v1/events") { request, context in
             let principal = try context.requirePrincipal()
             let filter = try EventFilter(request.uri.queryParameters, tenant: principal.tenant)
-            let events = try await log.events(matching: filter)
-            let visible = events.filter { event in
+            let page = try await Self.page(of: log, matching: filter)
+            let visible = page.events.filter { event in
                 Catalogue.byType[event.type].map { principal.maySee($0, room: event.room) } ?? false
             }
-            let isWhole = events.count < filter.limit && events.map(\.data.count).reduce(0, +) < EventLog.pageBytesMax
-            let next = isWhole ? nil : events.last?.position?.seq
             var body = Array("{\"events\":[".utf8)
             for (index, event) in visible.enumerated() {
                 if index > 0 { body.append(UInt8(ascii: ",")) }
                 body.append(contentsOf: event.listing)
             }
-            body.append(contentsOf: "],\"next\":\(next.map { "\($0)" } ?? "null")}".utf8)
+            body.append(contentsOf: "],\"next\":\(page.next.map { "\($0)" } ?? "null")}".utf8)
             return Response.json(bytes: body)
+        }
+    }
+
+    private static func page(of log: EventLog, matching filter: EventFilter) async throws -> EventLog.Page {
+        do throws(DatabaseError) {
+            return try await log.page(matching: filter)
+        } catch {
+            guard error.isUnavailable else { throw error }
+            throw APIFailure.unavailable(
+                error.isTimeout
+                    ? "Reading the log took too long; try again, or with a smaller limit"
+                    : "The log cannot be read at the moment; try again soon")
         }
     }
 }

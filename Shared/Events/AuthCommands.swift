@@ -191,14 +191,15 @@ public struct FetchRevocations: Command {
         public var last: Int64
         /// Whether there is another page now.
         public var hasMore: Bool
-        /// Of the log that the numbers belong to; those of another one say nothing. `nil`: not known now.
-        public var epoch: UInt64?
+        /// The term of auth's writer. The numbers of another term say nothing: a failover or a restore may have given them out again.
+        /// `nil`: not known now.
+        public var term: UInt64?
 
-        public init(revocations: [CredentialRevoked], last: Int64, hasMore: Bool, epoch: UInt64? = nil) {
+        public init(revocations: [CredentialRevoked], last: Int64, hasMore: Bool, term: UInt64? = nil) {
             self.revocations = revocations
             self.last = last
             self.hasMore = hasMore
-            self.epoch = epoch
+            self.term = term
         }
     }
     public static let name = "auth.revocations"

@@ -9,6 +9,20 @@ public struct CatalogueEntry: Sendable, Hashable {
     public let part: String?
     /// Its place in `Catalogue.entries`.
     public let index: Int
+
+    /// The services that publish it.
+    public var publishers: Set<ServiceName> {
+        switch self.type.domain {
+        case "sources", "scenes", "obs": [.obsBridge]
+        case "performance": [.performanceMonitor]
+        // A failure in an OBS or a source is obs-bridge's.
+        case "system": [.performanceMonitor, .obsBridge]
+        case "radio": [.radioPlayout]
+        case "camera": [.cameraEvents]
+        case "auth": [.auth]
+        default: [.streamMetrics]
+        }
+    }
 }
 
 /// What the room of an event names.

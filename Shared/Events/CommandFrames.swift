@@ -1,20 +1,26 @@
-/// A command on the wire: correlation · deadline (Unix ms) · name · body.
+/// A command on the wire: correlation u64 · time left u64 (ms) · name · body.
+///
+/// It carries how long the asker will still wait, not until when: the two clocks need not agree.
 package struct CommandRequest: Sendable {
     package var correlation: UInt64
-    package var deadline: Timestamp
+    /// From 0 to `timeLeftMax`.
+    package var timeLeft: Duration
     package var name: String
     package var body: [UInt8]
+
+    /// What a longer wait is read as.
+    package static let timeLeftMax = Duration.seconds(3600)
 
     package var frames: [[UInt8]] {
         var header: [UInt8] = []
         header.appendInteger(self.correlation)
-        header.appendInteger(UInt64(bitPattern: self.deadline.milliseconds))
+        header.appendInteger(UInt64(clamping: Int64(self.timeLeft / .milliseconds(1))))
         return [header, Array(self.name.utf8), self.body]
     }
 
-    package init(correlation: UInt64, deadline: Timestamp, name: String, body: [UInt8]) {
+    package init(correlation: UInt64, timeLeft: Duration, name: String, body: [UInt8]) {
         self.correlation = correlation
-        self.deadline = deadline
+        self.timeLeft = min(max(.zero, timeLeft), Self.timeLeftMax)
         self.name = name
         self.body = body
     }
@@ -22,10 +28,10 @@ package struct CommandRequest: Sendable {
     package init?(frames: ArraySlice<[UInt8]>) {
         let frames = Array(frames)
         guard frames.count == 3, frames[0].count == 16 else { return nil }
-        self.correlation = frames[0].integer(at: 0)
-        self.deadline = Timestamp(milliseconds: Int64(bitPattern: frames[0].integer(at: 8)))
-        self.name = String(decoding: frames[1], as: UTF8.self)
-        self.body = frames[2]
+        self.init(
+            correlation: frames[0].integer(at: 0),
+            timeLeft: .milliseconds(Int64(clamping: frames[0].integer(at: 8))),
+            name: String(decoding: frames[1], as: UTF8.self), body: frames[2])
     }
 }
 

@@ -2,21 +2,20 @@
 
 // MARK: every service with a log
 
-/// A page of a publisher's durable log, in order. The answer's events are in bus frames, hence not JSON: see `Bus`.
+/// Asks for a page of a publisher's durable log, in order of `seq`. The answer is a `ReplayPage` in bus frames, hence not JSON.
 public struct ReplayRequest: Codable, Sendable, Hashable {
     public static let name = "events.replay"
-    /// The epoch that `after` belongs to; a publisher with another one starts at its beginning and says so.
-    public var epoch: UInt64?
-    /// Events with a higher `seq`; `nil`: by time only.
-    public var after: UInt64?
-    /// Events of this moment or later.
-    public var since: Timestamp?
+    /// Where the asker stands: it wants what the log holds behind it. `nil`: it has not been told of this log yet.
+    public var after: Position?
+    /// How long ago, in milliseconds, the asker last had everything of this publisher (or began to listen). Where `after` is of no use
+    /// (`nil`, of another epoch, or of a term that this log does not know), the page begins there, by the publisher's own clock.
+    public var ago: Int64
+    /// How many events at most.
     public var limit: Int
 
-    public init(epoch: UInt64?, after: UInt64?, since: Timestamp?, limit: Int) {
-        self.epoch = epoch
+    public init(after: Position?, ago: Int64, limit: Int) {
         self.after = after
-        self.since = since
+        self.ago = ago
         self.limit = limit
     }
 }
@@ -118,22 +117,23 @@ public struct FeedStream: Command {
     /// Whose output it is, for logs: `obs:studio`.
     public var encoder: String
     public var isLive: Bool
-    /// When the output started; `nil` while it is not live.
-    public var startedAt: Timestamp?
+    /// How long the output has been live, in milliseconds; `nil` while it is not. A duration, because the clocks of the two machines may
+    /// differ.
+    public var liveFor: Int64?
     public var counters: Counters
     public var fps: Double?
     /// The plan of whoever bound the stream to the encoder; `nil`: any number of streams may be live.
     public var tier: Tier?
 
     public init(
-        stream: String, tenant: String, encoder: String, isLive: Bool, startedAt: Timestamp?, counters: Counters,
+        stream: String, tenant: String, encoder: String, isLive: Bool, liveFor: Int64?, counters: Counters,
         fps: Double?, tier: Tier? = nil
     ) {
         self.stream = stream
         self.tenant = tenant
         self.encoder = encoder
         self.isLive = isLive
-        self.startedAt = startedAt
+        self.liveFor = liveFor
         self.counters = counters
         self.fps = fps
         self.tier = tier

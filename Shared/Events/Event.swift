@@ -28,17 +28,25 @@ public struct Event: Sendable, Hashable {
     }
 }
 
-/// A place in one publisher's durable log.
+/// A place in one publisher's durable log. Places of the same epoch and term can be compared by `seq`; about any other pair only the
+/// log knows.
 public struct Position: Sendable, Hashable, Codable {
-    /// Changes only when the log is reset or restored, never on a restart.
+    /// Identifies the log; a new one is drawn when a log is created.
     public var epoch: UInt64
+    /// The writer's term: each activation of a writer begins a new one, with a number that no earlier activation had. The log keeps
+    /// the first `seq` of each, so that it can tell a reader who stands on numbers that were lost (a failover, a restore).
+    public var term: UInt64
     /// Gapless, from 1.
     public var seq: UInt64
 
-    public init(epoch: UInt64, seq: UInt64) {
+    public init(epoch: UInt64, term: UInt64, seq: UInt64) {
         self.epoch = epoch
+        self.term = term
         self.seq = seq
     }
+
+    /// Whether both were read from the log while the same writer was active.
+    public func isSameTerm(as other: Position) -> Bool { self.epoch == other.epoch && self.term == other.term }
 }
 
 /// `domain.what`, for example `radio.now_playing`.

@@ -37,7 +37,8 @@ public struct AddressRange: Sendable, Hashable {
         }
     }
 
-    private static func parse(_ text: String) -> (bytes: [UInt8], isFour: Bool)? {
+    /// Returns an address's 16 bytes; IPv4 as IPv4-mapped IPv6.
+    static func parse(_ text: String) -> (bytes: [UInt8], isFour: Bool)? {
         // C would stop reading there.
         guard !text.utf8.contains(0) else { return nil }
         var four = in_addr()

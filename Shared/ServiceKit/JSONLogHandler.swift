@@ -1,8 +1,7 @@
 import FoundationEssentials
-import Glibc
 import Logging
 
-/// Writes one JSON object a line to standard output: `time, level, service, message`, then the metadata's keys.
+/// Writes one JSON object a line: `time, level, service, message`, then the metadata's keys.
 struct JSONLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
@@ -11,10 +10,12 @@ struct JSONLogHandler: LogHandler {
 
     private let label: String
     private let service: String
+    private let writer: LogWriter
 
-    init(label: String, service: String) {
+    init(label: String, service: String, writer: LogWriter) {
         self.label = label
         self.service = service
+        self.writer = writer
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -23,21 +24,36 @@ struct JSONLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        // One write, so that lines of several threads do not mix.
-        let bytes = Array(self.line(for: event).utf8)
-        _ = write(STDOUT_FILENO, bytes, bytes.count)
+        self.writer.write(Array(self.line(for: event).utf8), isUrgent: event.level >= .error)
     }
 
-    /// The record, a line feed behind it.
+    /// Returns the record, a line feed behind it.
     func line(for event: LogEvent) -> String {
         var fields = self.metadata.merging(self.metadataProvider?.get() ?? [:]) { $1 }
         fields.merge(event.metadata ?? [:]) { $1 }
         if let error = event.error { fields["error"] = "\(error)" }
+        return Self.line(
+            event.level, service: self.service, logger: self.label == self.service ? nil : self.label,
+            message: event.message.description, fields)
+    }
+
+    /// Returns the line in which a process says that lines are missing before it.
+    static func notice(of dropped: Int, service: String) -> [UInt8] {
+        let line = Self.line(
+            .warning, service: service, logger: nil,
+            message: "Log lines were dropped: the log was not read fast enough",
+            ["dropped": "\(dropped)"])
+        return Array(line.utf8)
+    }
+
+    private static func line(
+        _ level: Logger.Level, service: String, logger: String?, message: String, _ fields: Logger.Metadata
+    ) -> String {
         var line = "{"
         line += "\"time\":\(Self.quote(Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))))"
-        line += ",\"level\":\"\(event.level)\",\"service\":\(Self.quote(self.service))"
-        if self.label != self.service { line += ",\"logger\":\(Self.quote(self.label))" }
-        line += ",\"message\":\(Self.quote(event.message.description))"
+        line += ",\"level\":\"\(level)\",\"service\":\(Self.quote(service))"
+        if let logger { line += ",\"logger\":\(Self.quote(logger))" }
+        line += ",\"message\":\(Self.quote(message))"
         for (key, value) in fields.sorted(by: { $0.key < $1.key }) {
             // A name that the record has already would make it ambiguous.
             let name = Self.ownNames.contains(key) ? "metadata.\(key)" : key

@@ -1,13 +1,14 @@
 import Glibc
 
 /// How many descriptors (open files and sockets) the process may have: getrlimit(2), `RLIMIT_NOFILE`.
-enum OpenFileLimit {
+public enum OpenFileLimit {
     /// What a process asks for where more is allowed: a connection of the gateway takes one to three.
     private static let wanted: rlim_t = 65_536
     /// libwebsockets has a table of so many pointers for each loop, and some systems allow a thousand million.
     private static let most: rlim_t = 1_048_576
 
-    static var current: Int? { Self.limits.map { Int(clamping: $0.rlim_cur) } }
+    /// The limit now; `nil` if the system does not say.
+    public static var current: Int? { Self.limits.map { Int(clamping: $0.rlim_cur) } }
 
     /// Raises the limit as far as the system lets us and we want. Many systems start processes with 1024.
     static func adjust() {

@@ -15,8 +15,9 @@ final class ProcessSample: Sendable {
     init(readiness: Readiness) { self.readiness = readiness }
 
     func take() {
-        for (name, isThere) in self.readiness.dependencies {
-            Gauge(label: "dependency_ready", dimensions: [("name", name)]).record(isThere ? 1 : 0)
+        for (name, condition) in self.readiness.status.conditions {
+            Gauge(label: "dependency_ready", dimensions: [("name", name)]).record(condition == .ready ? 1 : 0)
+            Gauge(label: "dependency_degraded", dimensions: [("name", name)]).record(condition == .degraded ? 1 : 0)
         }
         if let pages = Self.residentPages() { self.memory.record(pages * sysconf(Int32(_SC_PAGESIZE))) }
         if let count = Self.openDescriptors() { self.descriptors.record(count) }

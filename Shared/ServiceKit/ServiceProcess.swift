@@ -3,6 +3,7 @@ import Glibc
 public import Logging
 import Metrics
 public import ServiceLifecycle
+import Threads
 import UnixSignals
 
 /// What every process has before it has anything else: its configuration, its logger, its metrics.
@@ -12,6 +13,10 @@ public struct ServiceProcess: Sendable {
     public let config: ConfigReader
     public let logger: Logger
     public let metrics: PrometheusRegistry
+    private let log: LogWriter?
+
+    /// How long the end of a process waits for whoever reads its log.
+    private static let logFlushMax = Duration.seconds(1)
 
     /// Reads the configuration: environment, then the JSON file that `CONFIG_FILE_PATH` names (if any), then defaults in code.
     private init(name: String) async throws {
@@ -29,12 +34,14 @@ public struct ServiceProcess: Sendable {
             throw ConfigurationError(
                 key: "log.level", problem: "must be trace, debug, info, notice, warning, error or critical")
         }
-        LoggingSystem.bootstrap { label in JSONLogHandler(label: label, service: name) }
+        self.metrics = PrometheusRegistry()
+        MetricsSystem.bootstrap(self.metrics)
+        let log = LogWriter(descriptor: STDOUT_FILENO) { JSONLogHandler.notice(of: $0, service: name) }
+        self.log = log
+        LoggingSystem.bootstrap { label in JSONLogHandler(label: label, service: name, writer: log) }
         var logger = Logger(label: name)
         logger.logLevel = level
         self.logger = logger
-        self.metrics = PrometheusRegistry()
-        MetricsSystem.bootstrap(self.metrics)
     }
 
     /// A process whose parts are built and not run: it sets up neither logging nor metrics.
@@ -43,6 +50,7 @@ public struct ServiceProcess: Sendable {
         self.config = config
         self.logger = logger
         self.metrics = PrometheusRegistry()
+        self.log = nil
     }
 
     /// The whole life of a process: makes it, builds its parts, runs them until SIGTERM or SIGINT, and ends within `shutdownMax` and
@@ -55,15 +63,18 @@ public struct ServiceProcess: Sendable {
         // A peer that hangs up is an error of that call, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         OpenFileLimit.adjust()
+        Heap.configure()
         do {
             let process = try await ServiceProcess(name: name)
             do {
                 try await process.run(parts(process), shutdownMax: shutdownMax)
             } catch {
                 process.logger.critical("The process ends", metadata: ["error": "\(error)"])
+                process.flushLog()
                 exit(1)
             }
             process.logger.notice("Stopped")
+            process.flushLog()
         } catch {
             let line = Array("\(name): \(error)\n".utf8)
             _ = write(STDERR_FILENO, line, line.count)
@@ -72,9 +83,16 @@ public struct ServiceProcess: Sendable {
         exit(0)
     }
 
+    private func flushLog() {
+        // What nobody has read by then is lost.
+        _ = self.log?.flush(within: Self.logFlushMax)
+    }
+
     private func run(_ services: [any Service], shutdownMax: Duration) async throws {
         var configuration = ServiceGroupConfiguration(
-            services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
+            services: ([HeapRelease(logger: self.logger)] + services).map {
+                .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
+            },
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: self.logger)
         configuration.maximumGracefulShutdownDuration = shutdownMax

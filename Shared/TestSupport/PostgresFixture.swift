@@ -5,24 +5,32 @@ internal import NIOConcurrencyHelpers
 public final class PostgresFixture: Sendable {
     public enum Failure: Error { case noBinaries, failed(String), notReady(log: String) }
 
-    private let directory: String
-    private let binaries: String
+    let directory: String
+    let binaries: String
     /// The shell that holds the server and ends it when our end of its standard input closes, however we end.
     private let keeper = NIOLockedValueBox<(process: Process, input: Pipe)?>(nil)
 
-    private static let superuser = "postgres"
+    static let superuser = "postgres"
 
     /// Whether this machine has a Postgres server to start.
     public static var isAvailable: Bool { Self.findBinaries() != nil }
 
-    private init(directory: String, binaries: String) {
+    init(directory: String, binaries: String) {
         self.directory = directory
         self.binaries = binaries
     }
 
     /// Runs `body` with a cluster of its own, started, and ends it. For tests that stop and start the server.
-    public static func with<R>(_ body: (PostgresFixture) async throws -> R) async throws -> R {
-        let fixture = try await Self.make()
+    /// - Parameter settings: lines of its `postgresql.conf`.
+    public static func with<R>(
+        settings: [String] = [], _ body: (PostgresFixture) async throws -> R
+    ) async throws -> R {
+        try await Self.make(settings: settings).use(body)
+    }
+
+    /// Ends the cluster after the body, however it ends.
+    func use<R>(_ body: (PostgresFixture) async throws -> R) async throws -> R {
+        let fixture = self
         do {
             let value = try await body(fixture)
             await fixture.end()
@@ -46,6 +54,9 @@ public final class PostgresFixture: Sendable {
     /// The address of the default database.
     public var url: String { self.url(of: Self.superuser) }
 
+    /// The Unix socket on which the server listens.
+    public var socket: String { "\(self.directory)/.s.PGSQL.5432" }
+
     public func url(of database: String) -> String {
         "postgresql:///\(database)?host=\(self.directory)&user=\(Self.superuser)"
     }
@@ -64,9 +75,9 @@ public final class PostgresFixture: Sendable {
             "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c max_connections=600 > "$2/log" 2>&1 &
             server=$!
             read -r line
-            kill -INT "$server"
+            if [ "$line" = crash ]; then kill -QUIT "$server"; else kill -INT "$server"; fi
             wait "$server"
-            [ "$line" = stop ] || rm -rf "$2"
+            [ -n "$line" ] || rm -rf "$2"
             """
         let input = Pipe()
         // Not sh: we spawn from a thread that blocks SIGCHLD, which a child inherits, and dash waits for that signal.
@@ -80,6 +91,9 @@ public final class PostgresFixture: Sendable {
 
     /// Stops the server at once, cutting its connections; the data stay.
     public func stop() async throws { try await self.release(Data("stop\n".utf8)) }
+
+    /// Ends the server as a power cut would: nothing is written or sent to a standby any more.
+    public func crash() async throws { try await self.release(Data("crash\n".utf8)) }
 
     private func end() async {
         // `try?`: the directory of a server that was stopped is all there is left.
@@ -111,11 +125,9 @@ public final class PostgresFixture: Sendable {
         }
     }
 
-    private static func make() async throws -> PostgresFixture {
+    private static func make(settings: [String] = []) async throws -> PostgresFixture {
         guard let binaries = Self.findBinaries() else { throw Failure.noBinaries }
-        // Short: a Unix socket's path has room for about 100 bytes.
-        let directory = "/tmp/crosspoint-pg-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
-        try await Self.run(Self.asServerUser + ["/bin/mkdir", "--mode=0755", directory])
+        let directory = try await Self.makeDirectory()
         try await Self.run(
             Self.asServerUser + [
                 "\(binaries)/initdb", "--pgdata=\(directory)/data", "--username=\(Self.superuser)", "--auth=trust",
@@ -123,9 +135,26 @@ public final class PostgresFixture: Sendable {
                 "--encoding=UTF8", "--no-locale",
             ])
         let fixture = PostgresFixture(directory: directory, binaries: binaries)
+        try await fixture.append(settings, to: "postgresql.conf")
         try await fixture.start()
         return fixture
     }
+
+    static func makeDirectory() async throws -> String {
+        // Short: a Unix socket's path has room for about 100 bytes.
+        let directory = "/tmp/crosspoint-pg-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+        try await Self.run(Self.asServerUser + ["/bin/mkdir", "--mode=0755", directory])
+        return directory
+    }
+
+    /// Adds lines to a file of the cluster's data.
+    func append(_ lines: [String], to file: String) async throws {
+        guard !lines.isEmpty else { return }
+        let script = #"printf '%s\n' "${@:2}" >> "$1""#
+        try await Self.runAsServerUser(["/bin/bash", "-c", script, "bash", "\(self.directory)/data/\(file)"] + lines)
+    }
+
+    static func runAsServerUser(_ command: [String]) async throws { try await Self.run(Self.asServerUser + command) }
 
     /// Postgres refuses to run as root.
     private static var asServerUser: [String] { geteuid() == 0 ? ["/sbin/runuser", "-u", "postgres", "--"] : [] }
@@ -147,9 +176,20 @@ public final class PostgresFixture: Sendable {
         return process
     }
 
-    private static func run(_ command: [String]) async throws {
+    static func run(_ command: [String]) async throws { try await Self.run(command, output: FileHandle.nullDevice) }
+
+    /// Runs a command and returns what it prints, without the end of the line. It must print something, and little.
+    static func output(of command: [String]) async throws -> String {
+        let output = Pipe()
+        try await Self.run(command, output: output)
+        // Not to the end of the file: a process that another test starts meanwhile may have inherited the other end.
+        let text = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        return text.hasSuffix("\n") ? String(text.dropLast()) : text
+    }
+
+    private static func run(_ command: [String], output: Any) async throws {
         let process = Self.process(command)
-        process.standardOutput = FileHandle.nullDevice
+        process.standardOutput = output
         let status = try await withCheckedThrowingContinuation {
             (continuation: CheckedContinuation<Int32, any Error>) in
             process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
@@ -158,9 +198,9 @@ public final class PostgresFixture: Sendable {
         guard status == 0 else { throw Failure.failed(command.joined(separator: " ")) }
     }
 
-    private static func until(_ what: String, _ condition: () -> Bool) async throws {
+    static func until(_ what: String, _ condition: () async throws -> Bool) async throws {
         let deadline = ContinuousClock.now + .seconds(60)
-        while !condition() {
+        while try await !condition() {
             guard ContinuousClock.now < deadline else { throw Failure.failed("waited in vain until \(what)") }
             try await Task.sleep(for: .milliseconds(10))
         }

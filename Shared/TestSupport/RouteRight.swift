@@ -23,6 +23,8 @@ public struct RouteRight: Sendable, Hashable, Decodable {
     public let room: Room?
     /// Whether `auth:admin` will do instead.
     public let orAdmin: Bool?
+    /// Whether a client on this machine needs a credential though its anonymous principal has the scope.
+    public let needsCredential: Bool?
     /// What is sent, with `$room` for the room's id, where the room is in the body; elsewhere a body that no route takes.
     public let body: JSON?
 

@@ -10,6 +10,7 @@ final class ClientContext: @unchecked Sendable {
         let connection: ClientConnection
         var socket: OpaquePointer?
         var queue: [[UInt8]] = []
+        var queuedBytes = 0
         var message: [UInt8] = []
         var isOpen = false
         /// The CLOSE frame to send once the queue is empty.
@@ -32,14 +33,18 @@ final class ClientContext: @unchecked Sendable {
     private let pointer: OpaquePointer
     private let protocols = UnsafeMutablePointer<lws_protocols>.allocate(capacity: 2)
     private let messageBytesMax: Int
+    /// What may wait for one server.
+    private let unsentBytesMax: Int
     private var clients: [UInt64: Client] = [:]
+    /// Of the messages that wait for their server.
+    private let metrics = QueueMetrics(queue: "websocket-unsent")
 
     private static let name: StaticString = "crosspoint-client"
     private static let receiveBytes = 65_536
     private static let closeSeconds: Int32 = 2
     private static let stopTurnsMax = 100
 
-    init(certificates: String?, messageBytesMax: Int) throws(WebSocketsError) {
+    init(certificates: String?, messageBytesMax: Int, unsentBytesMax: Int) throws(WebSocketsError) {
         lws_set_log_level(0, nil)
         var only = lws_protocols()
         only.name = UnsafeRawPointer(Self.name.utf8Start).assumingMemoryBound(to: CChar.self)
@@ -48,6 +53,7 @@ final class ClientContext: @unchecked Sendable {
         self.protocols.initialize(to: only)
         (self.protocols + 1).initialize(to: lws_protocols())
         self.messageBytesMax = messageBytesMax
+        self.unsentBytesMax = unsentBytesMax
         var info = lws_context_creation_info()
         info.port = CONTEXT_PORT_NO_LISTEN
         info.protocols = UnsafePointer(self.protocols)
@@ -107,8 +113,14 @@ final class ClientContext: @unchecked Sendable {
         case .open(let connection, let address, let ip, let subprotocol):
             self.open(connection, address, ip, subprotocol)
         case .send(let id, let message):
-            guard let client = self.clients[id.raw], client.closeCode == nil else { return }
+            guard let client = self.clients[id.raw], client.closeCode == nil, !client.mustDrop else { return }
+            guard client.queue.isEmpty || client.queuedBytes + message.count <= self.unsentBytesMax else {
+                self.metrics.refuse()
+                return self.drop(id.raw, "the server reads too slowly")
+            }
             self.clients[id.raw]?.queue.append(message)
+            self.clients[id.raw]?.queuedBytes += message.count
+            self.metrics.add(bytes: message.count)
             self.requestWritable(client)
         case .close(let id, let code):
             guard let client = self.clients[id.raw] else { return }
@@ -204,6 +216,8 @@ extension ClientContext {
         }
         let message = client.queue.removeFirst()
         self.clients[id]?.queue.removeFirst()
+        self.clients[id]?.queuedBytes -= message.count
+        self.metrics.remove(bytes: message.count)
         var frame = [UInt8](repeating: 0, count: LibwebsocketsSocket.bytesInFront)
         frame += message
         let written = frame.withUnsafeMutableBytes { bytes -> Int32 in
@@ -223,6 +237,7 @@ extension ClientContext {
 
     func ended(_ id: UInt64, _ reason: String) {
         guard let client = self.clients.removeValue(forKey: id) else { return }
+        self.metrics.remove(items: client.queue.count, bytes: client.queuedBytes)
         client.connection.ended(client.ending ?? .init(code: nil, reason: reason))
     }
 }

@@ -21,15 +21,29 @@ public final class Connection {
     // Safe: a loop outlives its connections, which nobody else holds on to; and it is asked for each thing that is sent.
     private unowned(unsafe) let loop: LoopContext
     private let socket: LibwebsocketsSocket
-    private let messageBytesMax: Int
+    /// A longer message closes the connection with 1009; more of it is not kept.
+    public var messageBytesMax: Int
     private var message: [UInt8] = []
     private var queue = OutboundQueue()
     private var hasProgressed = false
+    /// How often some of what was queued has been handed to the socket.
+    public private(set) var writes: UInt64 = 0
+    /// Why nothing is read from the client.
+    private var pauses: Set<Pause> = []
     private(set) var state = State.open
     /// It is on the loop's list of connections that have something to write.
     var isDirty = false
     /// Timers of its own that are set, or were.
     private var timers = TimerKinds()
+
+    private enum Pause {
+        case replies
+        case owner
+    }
+
+    /// While more than so many bytes of frames for this client alone wait, nothing is read from it: it is not given more answers than it
+    /// takes, and TCP holds its messages back. What one message's answer is may still be added.
+    public static let replyBytesMax = 64 * 1024
 
     init(id: ConnectionID, loop: LoopContext, socket: LibwebsocketsSocket, messageBytesMax: Int) {
         self.id = id
@@ -43,6 +57,16 @@ public final class Connection {
     public var queuedFrames: Int { self.queue.frames }
     /// It takes nothing more to send; what it receives is ignored.
     public var isClosing: Bool { self.state != .open }
+
+    /// Nothing is read, since too many replies wait to be taken.
+    public var isPausedForReplies: Bool { self.pauses.contains(.replies) }
+
+    /// Stops reading from the client, for an owner that holds enough of its messages. No message, pong or CLOSE frame comes
+    /// meanwhile, so it must be for a short time only.
+    public func pauseReading() { self.pause(.owner) }
+
+    /// Reads again, if nothing else is against it.
+    public func resumeReading() { self.unpause(.owner) }
 
     /// How long ago anything came from the client, control frames and parts of messages included; `nil`: the system does not say.
     public var timeSinceReceived: Duration? { self.state == .gone ? nil : self.socket.timeSinceReceived }
@@ -71,14 +95,17 @@ public final class Connection {
     /// Queues a text frame for this client alone.
     public func send(text: some Collection<UInt8>) {
         guard self.state == .open else { return }
-        self.send(self.loop.encodePrivate(.text, text))
+        self.queue.append(private: self.loop.encodePrivate(.text, text))
+        self.loop.mark(self)
+        if self.queue.privateBytes > Self.replyBytesMax { self.pause(.replies) }
     }
 
     /// Queues a PING; `ponged` tells of the answer.
     public func ping() {
         guard self.state == .open else { return }
         // libwebsockets does not tell of a pong without a payload.
-        self.send(self.loop.encodePrivate(.ping, "ping".utf8))
+        self.queue.append(private: self.loop.encodePrivate(.ping, "ping".utf8))
+        self.loop.mark(self)
     }
 
     /// Sends what is queued (or discards it), then a CLOSE frame, and ends the connection when the client has answered, at the
@@ -87,7 +114,9 @@ public final class Connection {
         guard self.state == .open else { return }
         if discardingQueue { self.discardQueue() }
         let payload = [UInt8(code >> 8), UInt8(code & 0xff)] + Self.reasonBytes(reason)
-        self.send(self.loop.encodePrivate(.close, payload))
+        self.queue.append(private: self.loop.encodePrivate(.close, payload))
+        self.loop.mark(self)
+        self.readToTheEnd()
         self.state = .closing
         self.message = []
         self.cancelTimers()
@@ -97,6 +126,7 @@ public final class Connection {
     /// Sends what is queued, then ends the TCP connection without a CLOSE frame, at the latest 2 seconds from now; clients report 1006.
     public func finish() {
         guard self.state == .open else { return }
+        self.readToTheEnd()
         self.state = .finishing
         self.message = []
         self.cancelTimers()
@@ -133,6 +163,24 @@ public final class Connection {
         return Array(reason.utf8)
     }
 
+    private func pause(_ pause: Pause) {
+        guard self.state == .open else { return }
+        if self.pauses.isEmpty { self.socket.setReading(false) }
+        self.pauses.insert(pause)
+    }
+
+    private func unpause(_ pause: Pause) {
+        guard self.state == .open, self.pauses.remove(pause) != nil, self.pauses.isEmpty else { return }
+        self.socket.setReading(true)
+    }
+
+    /// What comes is ignored from now on; only by reading is the client's CLOSE frame, or the end of its TCP, noticed.
+    private func readToTheEnd() {
+        guard !self.pauses.isEmpty else { return }
+        self.pauses = []
+        self.socket.setReading(true)
+    }
+
     private func discardQueue() {
         self.unsentNumbers += self.queue.numbers
         self.queue.removeAll()
@@ -154,8 +202,14 @@ extension Connection {
         }
         // After a partial write the writable callback comes unasked.
         guard !self.socket.holdsPartialWrite else { return true }
-        if !self.queue.isEmpty { self.hasProgressed = true }
+        if !self.queue.isEmpty {
+            self.hasProgressed = true
+            self.writes &+= 1
+        }
+        // Before and after: what libwebsockets could not send at once waits as well.
+        self.resumeIfRepliesAreTaken()
         guard self.queue.take(max: max, scratch: scratch, self.socket.write) ?? true else { return false }
+        self.resumeIfRepliesAreTaken()
         if !self.queue.isEmpty {
             if !self.socket.holdsPartialWrite { self.socket.requestWritable() }
         } else if self.state == .closing {
@@ -166,6 +220,19 @@ extension Connection {
         }
         return true
     }
+
+    private func resumeIfRepliesAreTaken() {
+        guard self.isPausedForReplies, self.queue.privateBytes <= Self.replyBytesMax / 2,
+            !self.socket.holdsPartialWrite
+        else { return }
+        self.unpause(.replies)
+    }
+
+    /// Counts what waits here at the chunks that it lies in.
+    func countWaiting() { self.queue.countWaiting() }
+
+    /// Copies what waits here out of chunks that are kept for little.
+    func repack(in memory: FrameMemory) { self.queue.repack(in: memory) }
 
     /// Collects a fragment. Gives the message if it is whole now.
     func receive(_ fragment: Fragment) -> [UInt8]? {

@@ -4,6 +4,16 @@ struct FrameLog {
     static let chunkBytes = 256 * 1024
 
     private var chunk: FrameChunk?
+    private let memory: FrameMemory
+    private let isPrivate: Bool
+
+    /// - Parameters:
+    ///   - memory: what its chunks are counted in.
+    ///   - isPrivate: each of its frames is for one connection.
+    init(memory: FrameMemory = FrameMemory(), isPrivate: Bool = false) {
+        self.memory = memory
+        self.isPrivate = isPrivate
+    }
 
     /// Encodes an unfragmented frame as a server sends it, unmasked.
     mutating func append(_ opcode: Opcode, _ payload: some Collection<UInt8>, tag: FrameTag? = nil) -> FrameRange {
@@ -15,13 +25,15 @@ struct FrameLog {
             let body = UnsafeMutableRawBufferPointer(rebasing: space[header.count...])
             body.copyBytes(from: payload)
         }
-        if let tag { chunk.tags.append((offset, tag)) }
+        if let tag { chunk.add(tag, at: offset) }
         return FrameRange(chunk: chunk, offset: offset, count: count)
     }
 
     private mutating func chunk(with space: Int) -> FrameChunk {
         if let chunk = self.chunk, chunk.space >= space { return chunk }
-        let chunk = FrameChunk(capacity: max(Self.chunkBytes, space))
+        self.chunk?.isOpen = false
+        let chunk = FrameChunk(capacity: max(Self.chunkBytes, space), isPrivate: self.isPrivate, memory: self.memory)
+        chunk.isOpen = true
         self.chunk = chunk
         return chunk
     }
@@ -54,22 +66,58 @@ public struct FrameRange {
         return FrameRange(
             chunk: self.chunk, offset: self.offset, count: self.count + next.count, frames: self.frames + next.frames)
     }
+
+    /// Copies the frames and their tags to the end of another chunk, which has room for them.
+    func copied(to other: FrameChunk) -> FrameRange {
+        let offset = other.append(self.count) { space in
+            space.copyMemory(from: UnsafeRawBufferPointer(self.chunk[self.offset, self.count]))
+        }
+        for (place, tag) in self.chunk.tags(from: self.offset, count: self.count) {
+            other.add(tag, at: place - self.offset + offset)
+        }
+        return FrameRange(chunk: other, offset: offset, count: self.count, frames: self.frames)
+    }
 }
 
 /// A stretch of the log. It is freed when the log has moved on and no connection has to send anything of it any more.
 final class FrameChunk {
+    /// Each of its frames is for one connection.
+    let isPrivate: Bool
+    /// A log still appends to it.
+    fileprivate(set) var isOpen = false
     private let bytes: UnsafeMutableRawBufferPointer
+    private let memory: FrameMemory
     private var used: Int
     /// Of those of its frames that have one, with the offset of each, in order.
-    fileprivate(set) var tags: [(offset: Int, tag: FrameTag)] = []
+    private var tags: [(offset: Int, tag: FrameTag)] = []
+    /// What waits in it, over all queues, and which sweep has counted that.
+    private var waiting = (sweep: UInt64(0), bytes: 0)
 
-    init(capacity: Int) {
+    init(capacity: Int, isPrivate: Bool, memory: FrameMemory) {
         // libwebsockets may want to write in front of what it is given; it does not do so for raw writes.
         self.used = LibwebsocketsSocket.bytesInFront
-        self.bytes = .allocate(byteCount: self.used + capacity, alignment: 16)
+        self.bytes = memory.allocate(self.used + capacity)
+        self.isPrivate = isPrivate
+        self.memory = memory
     }
 
-    deinit { self.bytes.deallocate() }
+    deinit {
+        let isUsual = self.bytes.count == FrameLog.chunkBytes + LibwebsocketsSocket.bytesInFront
+        self.memory.free(self.bytes, isReusable: isUsual)
+    }
+
+    /// Counts bytes that wait in it in one queue, for the sweep that is under way.
+    func count(_ bytes: Int) {
+        if self.waiting.sweep != self.memory.sweep { self.waiting = (self.memory.sweep, 0) }
+        self.waiting.bytes += bytes
+    }
+
+    /// More than half of it is kept for nobody, so copies of what waits in it take less room, even if each queue has its own.
+    var isSparse: Bool {
+        !self.isOpen && self.waiting.sweep == self.memory.sweep && self.waiting.bytes < self.bytes.count / 2
+    }
+
+    func add(_ tag: FrameTag, at offset: Int) { self.tags.append((offset, tag)) }
 
     var space: Int { self.bytes.count - self.used }
 

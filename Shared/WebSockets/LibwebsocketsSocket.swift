@@ -23,6 +23,11 @@ struct LibwebsocketsSocket {
         lws_callback_on_writable(self.pointer)
     }
 
+    /// Stops or resumes reading. What has been read already comes when reading resumes, so that while it is stopped no message comes.
+    func setReading(_ isReading: Bool) {
+        lws_rx_flow_control(self.pointer, isReading ? 1 : 0)
+    }
+
     /// How long ago anything came from the peer, whatever it was; `nil`: the system does not say.
     var timeSinceReceived: Duration? {
         let milliseconds = shim_ms_since_received(lws_get_socket_fd(self.pointer))

@@ -13,14 +13,18 @@ public final class Loop<Handler: LoopHandler>: Sendable {
     /// Starts the thread.
     /// - Parameters:
     ///   - mailboxCapacity: what messages may weigh that wait.
+    ///   - mailboxBytesMax: how many bytes messages may hold that wait.
     ///   - receiveBufferBytes: memory per connection, and what is read of it per turn at most.
     ///   - makeHandler: runs on the thread.
     public init(
-        name: String, mailboxCapacity: Int, receiveBufferBytes: Int = 512, logger: Logger,
+        name: String, mailboxCapacity: Int, mailboxBytesMax: Int = .max, receiveBufferBytes: Int = 512, logger: Logger,
         makeHandler: @escaping @Sendable () -> Handler
     ) throws(WebSocketsError) {
         let libwebsockets = try LibwebsocketsContext(receiveBufferBytes: receiveBufferBytes)
-        let mailbox = Mailbox(capacity: mailboxCapacity, weigh: Handler.weight) { libwebsockets.wake() }
+        let mailbox = Mailbox(
+            capacity: mailboxCapacity, bytesMax: mailboxBytesMax, metrics: QueueMetrics(queue: "loop"),
+            weigh: Handler.weight, measure: Handler.bytes
+        ) { libwebsockets.wake() }
         self.libwebsockets = libwebsockets
         self.mailbox = mailbox
         self.thread = WorkerThread(name: name) {
@@ -30,7 +34,7 @@ public final class Loop<Handler: LoopHandler>: Sendable {
         }
     }
 
-    /// Gives the handler a message. `false`: the mailbox is full or the loop stops; the message was not taken.
+    /// Gives the handler a message. Returns `false` if the mailbox is full or the loop stops; the message was not taken.
     public func post(_ message: Handler.Message) -> Bool {
         self.mailbox.post(message)
     }
@@ -40,7 +44,7 @@ public final class Loop<Handler: LoopHandler>: Sendable {
         self.mailbox.postAnswer(message)
     }
 
-    /// Gives the handler messages together, as answers, with one wake. `false`: the loop stops; none was taken.
+    /// Gives the handler messages together, as answers, with one wake. Returns `false` if the loop stops; none was taken.
     public func postAnswers(_ messages: [Handler.Message]) -> Bool {
         self.mailbox.postAnswers(messages)
     }
@@ -48,9 +52,10 @@ public final class Loop<Handler: LoopHandler>: Sendable {
     /// `stop` was called.
     public var isStopping: Bool { self.mailbox.isClosed }
 
-    /// What the messages weigh that wait, and how many were refused since the start.
+    /// What the messages weigh that wait.
     public var mailboxWeight: Int { self.mailbox.weight }
-    public var mailboxRefused: UInt64 { self.mailbox.refused }
+    /// How many bytes the messages hold that wait.
+    public var mailboxBytes: Int { self.mailbox.bytes }
 
     /// Gives the handler what was posted before, closes every connection (1001 where the socket takes it at once), ends the
     /// thread. May be called again. A loop that is not stopped runs on, whoever lets go of it.

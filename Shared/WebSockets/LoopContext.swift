@@ -16,9 +16,10 @@ public final class LoopContext {
 
     private var connections: [ConnectionID: Connection] = [:]
     private var adopting: Upgrade?
-    private var log = FrameLog()
+    private let memory: FrameMemory
+    private var log: FrameLog
     /// Frames for one client each, apart so that those for many stay adjacent.
-    private var privateLog = FrameLog()
+    private var privateLog: FrameLog
     private var dirty: [Connection] = []
     private var isTurnEndScheduled = false
     private var isStopping = false
@@ -32,6 +33,9 @@ public final class LoopContext {
         self.handler = handler
         self.drain = drain
         self.wheel = TimerWheel(now: LibwebsocketsContext.now / Self.tickMicroseconds)
+        self.memory = FrameMemory()
+        self.log = FrameLog(memory: self.memory)
+        self.privateLog = FrameLog(memory: self.memory, isPrivate: true)
     }
 
     deinit { self.scratch.deallocate() }
@@ -182,6 +186,17 @@ extension LoopContext {
         self.handler.turnEnded()
         self.isTurnEndScheduled = false
         self.flush()
+        if self.memory.isSweepDue { self.repack() }
+    }
+
+    /// Has queues that do not move copy what they hold of chunks that nearly nobody waits for: otherwise a client that is stuck keeps
+    /// a whole chunk for each of its frames. It costs as much as there are ranges that wait, and is due only when the logs have doubled.
+    private func repack() {
+        self.memory.beginSweep()
+        let waiting = self.connections.values.filter { $0.queuedBytes > 0 }
+        for connection in waiting { connection.countWaiting() }
+        for connection in waiting { connection.repack(in: self.memory) }
+        self.memory.endSweep()
     }
 
     func wheelDue() {

@@ -4,6 +4,8 @@ public protocol LoopHandler: AnyObject, SendableMetatype {
 
     /// How much work a message is, in events to give out or the like.
     static func weight(of message: Message) -> Int
+    /// How many bytes a message holds, as far as they count against the mailbox's bound.
+    static func bytes(of message: Message) -> Int
 
     /// Comes first, once. The loop outlives its handler's last callback and holds the handler, so hold it `unowned`.
     func attached(to loop: LoopContext)
@@ -27,6 +29,7 @@ public protocol LoopHandler: AnyObject, SendableMetatype {
 
 extension LoopHandler {
     public static func weight(of message: Message) -> Int { 1 }
+    public static func bytes(of message: Message) -> Int { 0 }
 }
 
 /// Which timer of a connection, 0 to 14; the owner gives the numbers a meaning. 15 is the library's.

@@ -5,6 +5,8 @@ struct OutboundQueue {
     private var runs: [FrameRange] = []
     private(set) var bytes = 0
     private(set) var frames = 0
+    /// Of the bytes, those of frames for this connection alone.
+    private(set) var privateBytes = 0
 
     var isEmpty: Bool { self.runs.isEmpty }
 
@@ -16,6 +18,12 @@ struct OutboundQueue {
         } else {
             self.runs.append(range)
         }
+    }
+
+    /// Appends a frame for this connection alone.
+    mutating func append(private range: FrameRange) {
+        self.privateBytes += range.count
+        self.append(range)
     }
 
     /// Takes whole frames off the front, as many as fit into `max` bytes but at least one, and shows them in one piece: where
@@ -68,9 +76,37 @@ struct OutboundQueue {
                 bytes -= pieces[index].run.count
             }
         }
+        // Frames for one connection have no tags and stay.
+        let privateBytes = self.privateBytes
         self.removeAll()
+        self.privateBytes = privateBytes
         for piece in pieces where !piece.isShed { self.append(piece.run) }
         return shedding
+    }
+
+    /// Counts what waits here at the chunks that it lies in.
+    func countWaiting() {
+        for run in self.runs { run.chunk.count(run.count) }
+    }
+
+    /// Copies what lies in sparse chunks into chunks of its size, which frees those when every queue has done so.
+    mutating func repack(in memory: FrameMemory) {
+        guard self.runs.contains(where: \.chunk.isSparse) else { return }
+        var packed = OutboundQueue()
+        var rest = self.runs[...]
+        while let first = rest.first {
+            guard first.chunk.isSparse else {
+                packed.append(first)
+                rest.removeFirst()
+                continue
+            }
+            let stretch = rest.prefix { $0.chunk.isSparse && $0.chunk.isPrivate == first.chunk.isPrivate }
+            let chunk = FrameChunk(
+                capacity: stretch.reduce(0) { $0 + $1.count }, isPrivate: first.chunk.isPrivate, memory: memory)
+            for run in stretch { packed.append(run.copied(to: chunk)) }
+            rest = rest.dropFirst(stretch.count)
+        }
+        self.runs = packed.runs
     }
 
     /// A frame with its tag, or a run of frames without tags.
@@ -107,6 +143,9 @@ struct OutboundQueue {
         for run in self.runs[..<count] {
             self.bytes -= run.count
             self.frames -= run.frames
+        }
+        if self.privateBytes > 0 {
+            for run in self.runs[..<count] where run.chunk.isPrivate { self.privateBytes -= run.count }
         }
         // Most connections wait for nothing most of the time: then they hold no memory for it.
         if count == self.runs.count { self.runs = [] } else { self.runs.removeFirst(count) }

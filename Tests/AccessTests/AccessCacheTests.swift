@@ -64,7 +64,7 @@ import Testing
         let cache = self.cache()
         let content = AccessCache.Content(
             keys: FetchKeys.Answer(issuer: "i", jwks: "{}"), revocations: [CredentialRevoked(kind: .token, id: "x")],
-            last: 7, epoch: UInt64(Int64.max))
+            last: 7, term: UInt64(Int64.max))
         #expect(cache.load() == nil)
         cache.save(content)
         #expect(cache.load() == content)

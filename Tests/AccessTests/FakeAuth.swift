@@ -24,8 +24,8 @@ final class FakeAuth: Sendable {
         var introspections = 0
         var redemptions = 0
         var polls: [Int64] = []
-        /// Numbers of a log that was made anew begin at 1 again.
-        var epoch: UInt64?
+        /// Numbers of another term may have been given before.
+        var term: UInt64?
         var pageSize = 1000
         var isDeaf = false
     }
@@ -83,7 +83,7 @@ final class FakeAuth: Sendable {
                 let last = Int64(after + page.count)
                 return FetchRevocations.Answer(
                     revocations: Array(page), last: last, hasMore: Int(last) < state.revocations.count,
-                    epoch: state.epoch)
+                    term: state.term)
             }
         }
         server.answer(ReportRefusals.self) { [self] command in

@@ -59,38 +59,38 @@ import Testing
         }
     }
 
-    @Test func `another log is noticed though its numbers are higher, and with an epoch that is not known ours stays`()
+    @Test func `another term is noticed though its numbers are higher, and while none is known ours stays`()
         async throws
     {
         let client = self.auth.client()
         let feed = self.feed(client)
-        self.auth.state.withLockedValue { ($0.epoch, $0.pageSize) = (7, 3) }
+        self.auth.state.withLockedValue { ($0.term, $0.pageSize) = (7, 3) }
         self.revoke(0..<2)
         try await with(client, self.auth.server()) {
             await self.auth.contact(client)
             #expect(await feed.poll())
-            self.auth.state.withLockedValue { ($0.epoch, $0.revocations) = (UInt64(Int64.max), []) }
+            self.auth.state.withLockedValue { ($0.term, $0.revocations) = (UInt64(Int64.max), []) }
             self.revoke(10..<18)
             #expect(await feed.poll())
             #expect(self.ids.sorted() == ((0..<2).map { "token-\($0)" } + (10..<18).map { "token-\($0)" }).sorted())
-            #expect(feed.snapshot.epoch == UInt64(Int64.max) && feed.snapshot.last == 8)
-            self.auth.state.withLockedValue { $0.epoch = nil }
+            #expect(feed.snapshot.term == UInt64(Int64.max) && feed.snapshot.last == 8)
+            self.auth.state.withLockedValue { $0.term = nil }
             #expect(await feed.poll())
-            #expect(feed.snapshot.epoch == UInt64(Int64.max))
+            #expect(feed.snapshot.term == UInt64(Int64.max))
             #expect(self.auth.state.withLockedValue { $0.polls } == [0, 2, 0, 3, 6, 8])
         }
     }
 
-    @Test func `a number from a cache without its log's epoch is not relied on`() async throws {
+    @Test func `a number from a cache without its term is not relied on`() async throws {
         let client = self.auth.client()
         let content = AccessCache.Content(keys: nil, revocations: [], last: 2)
         let feed = RevocationFeed(content, commands: client, logger: quiet)
-        self.auth.state.withLockedValue { $0.epoch = 7 }
+        self.auth.state.withLockedValue { $0.term = 7 }
         self.revoke(0..<4)
         try await with(client, self.auth.server()) {
             await self.auth.contact(client)
             #expect(await feed.poll())
-            #expect(feed.snapshot.revocations.count == 4 && feed.snapshot.epoch == 7)
+            #expect(feed.snapshot.revocations.count == 4 && feed.snapshot.term == 7)
         }
     }
 

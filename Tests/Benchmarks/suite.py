@@ -117,18 +117,23 @@ class Suite:
         self._await(gateway, ready=not stands_in)
         return gateway
 
+    @staticmethod
+    def _missing(answer):
+        return [name for name, fine in json.loads(answer.read())["dependencies"].items() if not fine]
+
     def _await(self, gateway, ready):
-        """Until it is ready; one with a stand-in, which comes later, until it lacks nothing else."""
+        """Until it is ready and lacks nothing; one with a stand-in, which comes later, until it lacks nothing else."""
         deadline, missing = time.monotonic() + 30, None
         while time.monotonic() < deadline and gateway.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{gateway.operators}/readyz", timeout=2):
-                    return
+                with urllib.request.urlopen(f"http://127.0.0.1:{gateway.operators}/readyz", timeout=2) as answer:
+                    missing = self._missing(answer)
             except urllib.error.HTTPError as error:
-                missing = [name for name, fine in json.loads(error.read())["dependencies"].items() if not fine]
-                if not ready and missing == ["bus.radio-playout"]:
-                    return
+                missing = self._missing(error)
             except OSError:
-                pass
+                time.sleep(0.05)
+                continue
+            if not missing or not ready and missing == ["bus.radio-playout"]:
+                return
             time.sleep(0.05)
         raise RuntimeError(f"a gateway is not ready: {missing}; see {self.folder}")

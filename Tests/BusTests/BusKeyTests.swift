@@ -180,7 +180,8 @@ private struct WhoAsks: Command {
         let client = self.client(try self.keys(.suite))
         let collected = Collected<Event>()
         let subscriber = Subscriber(publishers: [.auth: self.endpoints(try self.keys(.gateway))], logger: quiet) {
-            collected.add($0)
+            events, _ in
+            collected.add(events)
         }
         let publisher = try Publisher(endpoint: self.events, keys: self.keys(.auth))
         try await with(client, self.server(try self.keys(.auth)), subscriber) {
@@ -195,9 +196,11 @@ private struct WhoAsks: Command {
         let (client, entitled) = (self.client(wrong), self.client(try self.keys(.gateway)))
         let collected = Collected<Event>()
         let mine = Collected<Event>()
-        let subscriber = Subscriber(publishers: [.auth: self.endpoints(wrong)], logger: quiet) { collected.add($0) }
-        let own = Subscriber(publishers: [.auth: self.endpoints(try self.keys(.gateway))], logger: quiet) {
-            mine.add($0)
+        let subscriber = Subscriber(publishers: [.auth: self.endpoints(wrong)], logger: quiet) { events, _ in
+            collected.add(events)
+        }
+        let own = Subscriber(publishers: [.auth: self.endpoints(try self.keys(.gateway))], logger: quiet) { events, _ in
+            mine.add(events)
         }
         let publisher = try Publisher(endpoint: self.events, keys: self.keys(.auth))
         try await with(client, entitled, self.server(try self.keys(.auth)), subscriber, own) {
@@ -239,11 +242,12 @@ private struct WhoAsks: Command {
         let collected = Collected<Event>()
         let others = Collected<Event>()
         let subscriber = Subscriber(publishers: [.auth: self.endpoints(try self.keys(.gateway))], logger: quiet) {
-            collected.add($0)
+            events, _ in
+            collected.add(events)
         }
         let listener = Subscriber(
             publishers: [.auth: self.endpoints(try self.keys(.gateway), role: .suite)], logger: quiet
-        ) { others.add($0) }
+        ) { events, _ in others.add(events) }
         let publisher = try Publisher(endpoint: self.events, keys: self.keys(.suite))
         try await with(deceived, other, self.server(try self.keys(.suite)), subscriber, listener) {
             // Whoever takes it for another service of the suite hears it: it is there.
@@ -259,8 +263,8 @@ private struct WhoAsks: Command {
             events: freeEndpoint(), commands: freeEndpoint(), keys: try self.keys(.gateway), role: .auth)
         let radio = self.endpoints(try self.keys(.gateway), role: .suite)
         let collected = Collected<Event>()
-        let subscriber = Subscriber(publishers: [.auth: auth, .radioPlayout: radio], logger: quiet) {
-            collected.add($0)
+        let subscriber = Subscriber(publishers: [.auth: auth, .radioPlayout: radio], logger: quiet) { events, _ in
+            collected.add(events)
         }
         let real = try Publisher(endpoint: auth.events, keys: self.keys(.auth))
         let publisher = try Publisher(endpoint: self.events, keys: self.keys(.suite))

@@ -7,11 +7,11 @@ import Testing
 @testable import Bus
 
 /// A publisher and its log, on free ports.
-private final class Station: Sendable {
+final class Station: Sendable {
     let endpoints = BusEndpoints(events: freeEndpoint(), commands: freeEndpoint())
     private let log = NIOLockedValueBox<[Event]>([])
 
-    var head: Position { Position(epoch: 1, seq: UInt64(self.log.withLockedValue { $0.count })) }
+    var head: Position { Position(epoch: 1, term: 1, seq: UInt64(self.log.withLockedValue { $0.count })) }
 
     /// Logs that many events more.
     func commit(_ count: Int, data: [UInt8] = Array("{}".utf8)) -> [Event] {
@@ -22,18 +22,24 @@ private final class Station: Sendable {
         }
     }
 
+    func page(for request: ReplayRequest) -> ReplayPage {
+        let log = self.log.withLockedValue { $0 }
+        // Every event is of interest to a first contact.
+        let after = request.after?.seq ?? 0
+        return ReplayPage(
+            head: Position(epoch: 1, term: 1, seq: UInt64(log.count)), after: after,
+            isContinuation: request.after != nil, events: Array(log.dropFirst(Int(after)).prefix(request.limit)))
+    }
+
     func server() -> CommandServer {
         let server = CommandServer(endpoint: self.endpoints.commands, logger: quiet)
         server.answer(ReplayRequest.name, from: .all) { [self] bytes in
-            let request = try JSON.decode(ReplayRequest.self, from: bytes)
-            let log = self.log.withLockedValue { $0 }
-            let events = log.dropFirst(Int(request.after ?? 0)).prefix(request.limit)
-            return ReplayPage(epoch: 1, oldest: 1, head: UInt64(log.count), events: Array(events)).bytes
+            self.page(for: try JSON.decode(ReplayRequest.self, from: bytes)).bytes
         }
         return server
     }
 
-    func subscriber(queueMax: Int32 = 100_000, deliver: @escaping @Sendable ([Event]) -> Void) -> Subscriber {
+    func subscriber(queueMax: Int32 = 100_000, deliver: @escaping Subscriber.Deliver) -> Subscriber {
         Subscriber(publishers: [.auth: self.endpoints], logger: quiet, queueMax: queueMax, deliver: deliver)
     }
 
@@ -48,17 +54,25 @@ private final class Station: Sendable {
     }
 }
 
+extension Subscriber {
+    /// The station's log was reached, and its announcements are heard.
+    var isListening: Bool {
+        let state = self.state(of: .auth)
+        return state.isFollowed && state.skew != nil
+    }
+}
+
 @Suite struct SubscriberTests {
     private func seqs(_ collected: Collected<Event>) -> [UInt64] { collected.items.compactMap { $0.position?.seq } }
 
     @Test func `events arrive whole, in order, and say that their publisher is heard`() async throws {
         let station = Station()
         let collected = Collected<Event>()
-        let subscriber = station.subscriber { collected.add($0) }
+        let subscriber = station.subscriber { events, _ in collected.add(events) }
         let publisher = try Publisher(endpoint: station.endpoints.events)
         try await with(subscriber, station.server()) {
             #expect(!subscriber.state(of: .auth).isHeard)
-            try await station.announce(publisher) { subscriber.state(of: .auth).position != nil }
+            try await station.announce(publisher) { subscriber.isListening }
             for _ in 0..<50 { await publisher.publish(station.commit(10, data: Array(#"{"a":"ü"}"#.utf8))) }
             try await eventually { collected.items.count >= 500 }
             #expect(self.seqs(collected) == Array(1...500))
@@ -72,7 +86,7 @@ private final class Station: Sendable {
     @Test func `what was committed before the first contact is replayed`() async throws {
         let station = Station()
         let collected = Collected<Event>()
-        let subscriber = station.subscriber { collected.add($0) }
+        let subscriber = station.subscriber { events, _ in collected.add(events) }
         _ = station.commit(1234)
         let publisher = try Publisher(endpoint: station.endpoints.events)
         try await with(subscriber, station.server()) {
@@ -84,10 +98,10 @@ private final class Station: Sendable {
     @Test func `a tail that never came is repaired when it is announced`() async throws {
         let station = Station()
         let collected = Collected<Event>()
-        let subscriber = station.subscriber { collected.add($0) }
+        let subscriber = station.subscriber { events, _ in collected.add(events) }
         let publisher = try Publisher(endpoint: station.endpoints.events)
         try await with(subscriber, station.server()) {
-            try await station.announce(publisher) { subscriber.state(of: .auth).position != nil }
+            try await station.announce(publisher) { subscriber.isListening }
             _ = station.commit(3)
             try await station.announce(publisher) { collected.items.count >= 3 }
             #expect(self.seqs(collected) == [1, 2, 3])
@@ -97,7 +111,7 @@ private final class Station: Sendable {
     @Test func `a restarted publisher is followed without loss`() async throws {
         let station = Station()
         let collected = Collected<Event>()
-        let subscriber = station.subscriber { collected.add($0) }
+        let subscriber = station.subscriber { events, _ in collected.add(events) }
         try await with(subscriber, station.server()) {
             for _ in 0..<3 {
                 let before = collected.items.count
@@ -115,7 +129,7 @@ private final class Station: Sendable {
     @Test func `a log that cannot be reached at first is asked again`() async throws {
         let station = Station()
         let collected = Collected<Event>()
-        let subscriber = station.subscriber { collected.add($0) }
+        let subscriber = station.subscriber { events, _ in collected.add(events) }
         let publisher = try Publisher(endpoint: station.endpoints.events)
         _ = station.commit(10)
         try await with(subscriber) {
@@ -132,14 +146,14 @@ private final class Station: Sendable {
         let collected = Collected<Event>()
         let gate = NIOLockedValueBox(false)
         let isPaused = NIOLockedValueBox(false)
-        let subscriber = station.subscriber(queueMax: 50) { events in
+        let subscriber = station.subscriber(queueMax: 50) { events, _ in
             collected.add(events)
             isPaused.withLockedValue { $0 = true }
             while !gate.withLockedValue({ $0 }) { usleep(1000) }
         }
         let publisher = try Publisher(endpoint: station.endpoints.events, queueMax: 50)
         try await with(subscriber, station.server()) {
-            try await station.announce(publisher) { subscriber.state(of: .auth).position != nil }
+            try await station.announce(publisher) { subscriber.isListening }
             await publisher.publish(station.commit(1))
             try await station.announce(publisher) { isPaused.withLockedValue { $0 } }
             // More than both queues and the kernel's buffers take.
@@ -161,10 +175,10 @@ private final class Station: Sendable {
             isCongested: {
                 asked.withLockedValue { $0 += 1 }
                 return isCongested.withLockedValue { $0 }
-            }, deliver: { collected.add($0) })
+            }, deliver: { events, _ in collected.add(events) })
         let publisher = try Publisher(endpoint: station.endpoints.events)
         try await with(subscriber, station.server()) {
-            try await station.announce(publisher) { subscriber.state(of: .auth).position != nil }
+            try await station.announce(publisher) { subscriber.isListening }
             isCongested.withLockedValue { $0 = true }
             await publisher.publish(station.commit(100))
             // The turn that was under way may still take some.
@@ -180,10 +194,49 @@ private final class Station: Sendable {
         }
     }
 
+    @Test func `while it is congested transient events wait, too, by the bytes that they hold`() async throws {
+        let station = Station()
+        let collected = Collected<Event>()
+        let (isCongested, asked) = (NIOLockedValueBox(false), NIOLockedValueBox(0))
+        let subscriber = Subscriber(
+            publishers: [.auth: station.endpoints], logger: quiet, queueMax: 50, backlogBytesMax: 16 << 20,
+            isCongested: {
+                asked.withLockedValue { $0 += 1 }
+                return isCongested.withLockedValue { $0 }
+            }, deliver: { events, _ in collected.add(events) })
+        let publisher = try Publisher(endpoint: station.endpoints.events, queueMax: 200)
+        try await with(subscriber, station.server()) {
+            try await station.announce(publisher) { subscriber.isListening }
+            isCongested.withLockedValue { $0 = true }
+            /// Fewer than the publisher's queue takes; then the subscriber's thread has its turns.
+            func publish(_ bytes: Int) async throws {
+                let data = [UInt8](repeating: UInt8(ascii: " "), count: bytes)
+                await publisher.publish((0..<40).map { _ in .test(nil, data: data) })
+                let turn = asked.withLockedValue { $0 }
+                try await eventually { asked.withLockedValue { $0 } > turn + 1 }
+            }
+            // More than both sockets and the kernel's buffers take.
+            for _ in 0..<50 { try await publish(5000) }
+            isCongested.withLockedValue { $0 = false }
+            try await eventually { collected.items.count >= 2000 }
+            #expect(collected.items.count == 2000)
+            // More than the backlog takes, too.
+            isCongested.withLockedValue { $0 = true }
+            for _ in 0..<20 { try await publish(100_000) }
+            isCongested.withLockedValue { $0 = false }
+            let deadline = ContinuousClock.now + .seconds(20)
+            while collected.items.last?.data != [7], ContinuousClock.now < deadline {
+                await publisher.publish([.test(nil, data: [7])])
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect((2000..<2800).contains(collected.items.count { $0.data != [7] }))
+        }
+    }
+
     @Test func `messages that are not ours are ignored`() async throws {
         let station = Station()
         let collected = Collected<Event>()
-        let subscriber = station.subscriber { collected.add($0) }
+        let subscriber = station.subscriber { events, _ in collected.add(events) }
         try await with(subscriber, station.server()) {
             let socket = try Socket(.pub, in: Context())
             try socket.bind(station.endpoints.events)
@@ -208,7 +261,7 @@ private final class Station: Sendable {
 
     @Test func `an address that is none ends the subscriber with an error`() async throws {
         let endpoints = BusEndpoints(events: "tcp://nonsense", commands: freeEndpoint())
-        let subscriber = Subscriber(publishers: [.auth: endpoints], logger: quiet) { _ in }
+        let subscriber = Subscriber(publishers: [.auth: endpoints], logger: quiet) { _, _ in }
         await #expect(throws: BusError.self) { try await subscriber.run() }
     }
 

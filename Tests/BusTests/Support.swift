@@ -26,11 +26,13 @@ final class Collected<Item: Sendable>: Sendable {
 extension Event {
     /// A durable event at that place, or a transient one.
     static func test(
-        _ seq: UInt64?, epoch: UInt64 = 1, publisher: ServiceName = .auth, data: [UInt8] = Array("{}".utf8)
+        _ seq: UInt64?, epoch: UInt64 = 1, term: UInt64 = 1, publisher: ServiceName = .auth,
+        data: [UInt8] = Array("{}".utf8)
     ) -> Event {
         Event(
-            id: ULID(high: epoch, low: seq ?? 0), type: "test.happened", tenant: "default", room: "room/with/slashes",
-            position: seq.map { Position(epoch: epoch, seq: $0) }, publisher: publisher,
+            id: ULID(high: epoch << 32 | term, low: seq ?? 0), type: "test.happened", tenant: "default",
+            room: "room/with/slashes",
+            position: seq.map { Position(epoch: epoch, term: term, seq: $0) }, publisher: publisher,
             time: Timestamp(milliseconds: 1_700_000_000_123),
             data: data)
     }

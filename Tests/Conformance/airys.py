@@ -1128,16 +1128,37 @@ def padded(message, length):
 
 
 @case("airys", "8 Message size", "1 Max message size", "7 ¶1", "README#1 Max inbound msg")
-@case.table([(MIB, 1), (MIB, 5)])
-async def a_message_may_have_1_mib(stage, me, length, frames):
-    """A message of 1,048,576 bytes, in {frames} frames, is understood."""
+@case.table([("ping", 65_536, 1), ("ping", 65_536, 5), ("chunk", MIB, 1), ("chunk", MIB, 5)])
+async def a_message_may_have_64_kib_and_a_chunk_1_mib(stage, me, kind, length, frames):
+    """A {kind} of {length} bytes, in {frames} frames, is understood."""
     socket = await log_in(me, gateway=0)
-    await send_in_frames(socket, padded({"type": "ping"}, length), frames)
+    message = chunks({"type": "ping"}, 1)[0] if kind == "chunk" else {"type": kind}
+    await send_in_frames(socket, padded(message, length), frames)
     assert (await told_next(socket, 20))["type"] == "pong"
 
 
+@case("airys", "8 Message size", "7 ¶1", "README#3 •6", "README#7 all (8)")
+@case.table([(8192, True), (8193, False), (MIB, False)])
+async def before_auth_a_message_has_8_kib(stage, me, length, is_taken):
+    """Before the login a message of {length} bytes is NOT_AUTHENTICATED, or closes with 1009 beyond 8 KiB."""
+    socket = await connect(me, gateway=0)
+    await socket.send(padded({"type": "ping"}, length))
+    if is_taken:
+        assert_error(await socket.next(), "NOT_AUTHENTICATED")
+    else:
+        await me.gone(socket, 1009, timeout=20)
+
+
+@case("airys", "8 Message size", "README#7 Airys")
+async def a_long_message_of_many_values_closes(stage, me):
+    """A message over 64 KiB with many values closes with 1009, though it says that it is a chunk."""
+    socket = await log_in(me, gateway=0)
+    await socket.send(json.dumps(chunks({"type": "ping"}, 1)[0] | {"more": [[]] * 20_000}))
+    await me.gone(socket, 1009, timeout=20)
+
+
 @case("airys", "8 Message size", "1 Max message size", "7 ¶1", "README#1 Max inbound msg")
-@case.table([(MIB + 1, 1), (MIB + 5, 5), (2 * MIB, 1)])
+@case.table([(65_537, 1), (65_541, 5), (MIB + 1, 1), (MIB + 5, 5), (2 * MIB, 1)])
 async def a_larger_message_closes(stage, me, length, frames):
     """A message of {length} bytes, in {frames} frames, closes with 1009."""
     socket = await log_in(me, gateway=0)

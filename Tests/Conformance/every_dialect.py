@@ -341,6 +341,23 @@ async def a_slow_client_is_closed(stage, me):
     assert told == {dialect: (1008, "too slow") for dialect in DIALECTS}, told
 
 
+@case("README", "3 •7", "7 all (7)")
+async def replies_wait_for_the_client(stage, me):
+    """A client that does not read its replies is not read either, and gets all of them when it reads."""
+    socket = await me.open("source-saver", f"/?token={await me.token()}", receive_buffer=4096)
+    socket.pause()
+    pings = [json.dumps({"action": "ping", "timestamp": f"{number:02}" + "x" * 60_000}) for number in range(48)]
+    sending = asyncio.create_task(socket.raw(b"".join(edge.frame_bytes(edge.TEXT, ping.encode()) for ping in pings)))
+    for _ in range(20):
+        await asyncio.sleep(0.1)
+        held = [each["queue"]["bytes"] for each in (await stage.connections())["connections"]
+                if each["address"] == me.address]
+        assert all(each <= 64 * 1024 + 2 * 60_200 for each in held), held
+    socket.resume()
+    await sending
+    assert [(await socket.next())["data"]["clientTimestamp"][:2] for _ in pings] == [f"{n:02}" for n in range(48)]
+
+
 async def closing(socket):
     """How it is closed; None if it is not."""
     try:

@@ -9,6 +9,7 @@ messages: these are counted by the errors that WAVE answers.
 import asyncio
 import base64
 import hashlib
+import json
 import time
 
 import edge
@@ -533,10 +534,16 @@ async def airys(me):
 
 
 def large(octets):
-    """An Airys `ping` so many octets long, and the timestamp in it."""
-    frame = '{"type":"ping","timestamp":"%s"}'
-    text = "*" * (octets - len(frame % ""))
-    return (frame % text).encode(), text
+    """An Airys `ping` so many octets long, beyond 64 KiB in a chunk of that length, and the timestamp in it."""
+    if octets <= 64 << 10:
+        frame = '{"type":"ping","timestamp":"%s"}'
+        text = "*" * (octets - len(frame % ""))
+        return (frame % text).encode(), text
+    chunk = '{"type":"chunk","id":"large","seq":0,"total":1,"pad":"%s","data":"%s"}'
+    text = "*" * ((octets - 200) * 3 // 4)
+    data = base64.b64encode(json.dumps({"type": "ping", "timestamp": text}).encode()).decode()
+    pad = "*" * (octets - len(chunk % ("", data)))
+    return (chunk % (pad, data)).encode(), text
 
 
 async def echoed(socket, frames, text, cut=None):

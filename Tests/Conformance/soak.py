@@ -106,7 +106,7 @@ class Channel:
             page = (await self._ask("GET", service, f"/v1/events?type={kind}&after={after}&limit=1000", None, 200)).json
             marks += [KEY.search(json.dumps(event["data"]).encode())[0] for event in page["events"]]
             after = page["next"]
-            if after is None or not page["events"]:
+            if after is None:
                 return marks
 
 

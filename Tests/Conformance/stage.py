@@ -127,7 +127,13 @@ class Stage:
 
     async def connections(self, gateway=0):
         """What a gateway tells its operators of its connections."""
-        return (await self.rest("GET", self.operators(gateway), "/connections", token=self.owner)).json
+        told = (await self.rest("GET", self.operators(gateway), "/connections?limit=5000", token=self.owner)).json
+        while told.get("next") is not None:
+            path = f"/connections?limit=5000&after={told.pop('next')}"
+            more = (await self.rest("GET", self.operators(gateway), path, token=self.owner)).json
+            told["connections"] += more["connections"]
+            told["next"] = more.get("next")
+        return told
 
     # Events that no service publishes, or that only this run should hear
 
@@ -242,7 +248,7 @@ class Stage:
                 while started.process.returncode is None:
                     with contextlib.suppress(OSError, edge.Closed):
                         answer = await self.rest("GET", started.operators, "/readyz")
-                        if answer.status == 200:
+                        if answer.status == 200 and not json.loads(answer.body)["degraded"]:
                             return
                     await asyncio.sleep(0.2)
         log = (self.folder / f"{name}.log").read_text(errors="replace")

@@ -176,6 +176,33 @@ struct DatabaseTests {
         }
     }
 
+    @Test func `a pool beside another connects once that has applied the migrations`() async throws {
+        try await PostgresFixture.withDatabase { url in
+            let configuration = DatabaseConfiguration(url: url, schema: "test", waitMax: .seconds(60))
+            let migration = Migration(name: "1", sql: "SELECT pg_sleep(0.2); CREATE TABLE item (id int)")
+            let owner = Database(configuration, migrations: [migration], logger: quiet)
+            let pool = Database(
+                configuration.forLog(pool: "log", waitMax: .seconds(60)), beside: owner, logger: quiet)
+            try await withThrowingTaskGroup(of: Int?.self) { group in
+                group.addTask {
+                    try await pool.run()
+                    return nil
+                }
+                group.addTask { try await pool.query("SELECT id FROM item").count }
+                group.addTask {
+                    try await owner.run()
+                    return nil
+                }
+                #expect(try await group.next() == 0)
+                #expect(pool.isReady && owner.isReady)
+                let settings = try await pool.query(
+                    "SELECT current_setting('statement_timeout') AS timeout, current_setting('enable_sort') AS sort")
+                #expect(try settings.first?.decode("timeout") == "2s" && settings.first?.decode("sort") == "off")
+                group.cancelAll()
+            }
+        }
+    }
+
     @Test func `a database that stops is unavailable, and comes back by itself`() async throws {
         try await PostgresFixture.with { fixture in
             let configuration = DatabaseConfiguration(url: fixture.url, schema: "test", waitMax: .seconds(60))

@@ -43,4 +43,16 @@ struct MigrationTests {
             }
         }
     }
+
+    @Test func `a server that comes back as it was before a migration is migrated again`() async throws {
+        let migration = Migration(name: "1", sql: "CREATE TABLE item (id int)")
+        try await withDatabase(migrations: [migration], connections: 1) { database in
+            _ = try await database.query("DROP SCHEMA test CASCADE")
+            await #expect(throws: DatabaseError.self) {
+                try await database.query("SELECT pg_terminate_backend(pg_backend_pid())")
+            }
+            // `try?`: there is no connection for a moment.
+            try await eventually("migrated") { (try? await database.query("SELECT id FROM item")) != nil }
+        }
+    }
 }

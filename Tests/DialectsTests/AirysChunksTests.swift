@@ -34,6 +34,49 @@ import Testing
         #expect(self.chunk(0, of: 1, #"{"type":"ping"}"#).frames.first?["type"] == "pong")
     }
 
+    /// A message of that length.
+    private func padded(_ message: String, to length: Int) -> String {
+        let rest = #","pad":""}"#
+        let pad = String(repeating: "x", count: length - message.utf8.count + 1 - rest.utf8.count)
+        return message.dropLast() + #","pad":""# + pad + #""}"#
+    }
+
+    @Test func `a message over 64 KiB is a chunk, or too big`() {
+        self.logIn()
+        #expect(self.session.isLoggedIn)
+        let ping = #"{"type":"ping"}"#
+        #expect(self.session.receive(self.padded(ping, to: 65_536)).frames.first?["type"] == "pong")
+        let chunk = #"{"type":"chunk","id":"m","seq":0,"total":2,"data":"e30="}"#
+        #expect(self.session.receive(self.padded(chunk, to: 1_000_000)).isEmpty == false)
+        #expect(self.session.receive(self.padded(ping, to: 65_537)).closing == Closing(1009, "message too big"))
+        #expect(!self.session.isLoggedIn)
+    }
+
+    @Test(arguments: [
+        #"{"type":"chunk","id":"m","seq":0,"total":1,"data":["#, #"{"type":"chunk","x":{"a":"#, "[", "",
+    ])
+    func `a long message with many values is too big, whatever it says it is`(beginning: String) {
+        self.logIn()
+        let text = beginning + String(repeating: "[],", count: 300_000)
+        #expect(self.session.receive(text).closing == Closing(1009, "message too big"))
+    }
+
+    @Test func `a message in pieces with very many values is an error`() {
+        self.logIn()
+        let text = #"{"type":"ping","x":["# + String(repeating: "0,", count: 5000) + "0]}"
+        #expect(self.error(self.chunk(0, of: 1, text)) == "INVALID_MESSAGE")
+        let fewer = #"{"type":"ping","x":["# + String(repeating: "0,", count: 4000) + "0]}"
+        #expect(self.chunk(0, of: 1, fewer).frames.first?["type"] == "pong")
+    }
+
+    @Test(arguments: [
+        ("", 1), ("{}", 2), (#"{"a":1,"b":[1,2]}"#, 5), (#"{"a":"[,{\",{"}"#, 2), (#"{"a\\":",","b":"\\"}"#, 3),
+    ])
+    func `values are counted outside of strings`(text: String, count: Int) {
+        #expect(AirysCommand.countValues(in: Array(text.utf8), upTo: 100) == count)
+        #expect(AirysCommand.countValues(in: Array(text.utf8), upTo: 1) == min(count, 2))
+    }
+
     @Test func `two messages come side by side`() {
         self.logIn()
         _ = self.chunk(0, of: 2, #"{"type":"#, id: "a")

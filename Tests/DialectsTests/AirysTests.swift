@@ -48,7 +48,8 @@ import Testing
 
     @Test func `the limits are the contract's`() {
         let profile = self.dialect.profile
-        #expect(profile.messageBytesMax == 1_048_576)
+        #expect(profile.messageBytesMax(isLoggedIn: false) == 8192)
+        #expect(profile.messageBytesMax(isLoggedIn: true) == 1_048_576)
         #expect(profile.messageRate == RateLimit(burst: 100, perSecond: 50))
         #expect(profile.drainRefusal.status == 503)
     }

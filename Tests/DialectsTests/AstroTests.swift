@@ -404,8 +404,43 @@ import Testing
     @Test func `an error repeats the nonce that the command had, and has none otherwise`() {
         #expect(self.session.receive(#"{"type":"x","nonce":"n7"}"#).frames.first?["nonce"] == "n7")
         #expect(self.session.receive(#"{"type":"x"}"#).frames.first?["nonce"] == nil)
-        #expect(self.session.exceedRate().frames.first?["nonce"] == nil)
-        #expect(self.session.exceedRate().frames.first?["error"] == "rate_limit_exceeded")
+        let answer = self.session.exceedRate().frames.first
+        #expect(answer?["error"] == "rate_limit_exceeded" && answer?["nonce"] == nil)
+    }
+
+    @Test func `of commands beyond the rate one a second is answered`() {
+        for second in 0..<3 {
+            let now = Timestamp.noon + .seconds(second)
+            #expect(self.session.exceedRate(at: now).frames.first?["error"] == "rate_limit_exceeded")
+            for _ in 0..<300 { #expect(self.session.exceedRate(at: now + .milliseconds(999)).isEmpty) }
+        }
+    }
+
+    @Test func `more than 1000 commands beyond the rate within ten seconds close, fewer never do`() {
+        for number in 0..<5000 {
+            #expect(self.session.exceedRate(at: .noon + .milliseconds(number * 10)).closing == nil)
+        }
+        var closing: Closing?
+        for _ in 0..<1001 { closing = self.session.exceedRate(at: .noon + .seconds(100)).closing }
+        #expect(closing == Closing(1008, "too many messages"))
+    }
+
+    @Test func `it has logged in when a credential was good, by a subscription or a reconnect token`() {
+        #expect(!self.session.isLoggedIn)
+        _ = self.session.receive(
+            #"{"type":"subscribe","data":{"topic":"channel.tips","token":"t","token_type":"jwt"}}"#)
+        #expect(!self.session.isLoggedIn)
+        _ = self.session.verified(.failure(.invalid(reason: "unknown")))
+        #expect(!self.session.isLoggedIn)
+        _ = self.session.receive(
+            #"{"type":"subscribe","data":{"topic":"channel.tips","token":"t","token_type":"jwt"}}"#)
+        _ = self.session.verified(.success(.user()))
+        #expect(self.session.isLoggedIn)
+        let next = Conversation(Astro(), query: [(name: "reconnect_token", value: "t")])
+        _ = next.opened()
+        #expect(!next.isLoggedIn)
+        _ = next.resumed(HandOver(principals: [], session: ["client_id": "c", "subs": []]))
+        #expect(next.isLoggedIn)
     }
 
     @Test func `binary frames are ignored`() {

@@ -85,7 +85,8 @@ import Testing
 
     @Test func `the limits are the contract's`() {
         let profile = self.dialect.profile
-        #expect(profile.messageBytesMax == 4096)
+        #expect(profile.messageBytesMax(isLoggedIn: false) == 4096)
+        #expect(profile.messageBytesMax(isLoggedIn: true) == 4096)
         #expect(profile.connectionsMax == 10_000)
         #expect(profile.connectionsRefusal.status == 503)
         #expect(profile.connectionsRefusal.body == #"{"error":"connection_limit_reached"}"#)

@@ -68,6 +68,8 @@ final class Conversation {
         self.session = dialect.makeSession(UpgradeRequest(path: "/", query: query), principal: principal)
     }
 
+    var isLoggedIn: Bool { self.session.isLoggedIn }
+
     func opened(at now: Timestamp = .noon) -> [SessionAction] { self.session.opened(at: now) }
     func receive(_ text: String, at now: Timestamp = .noon) -> [SessionAction] {
         self.receive(Array(text.utf8), at: now)

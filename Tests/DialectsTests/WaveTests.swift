@@ -30,7 +30,8 @@ import Testing
     @Test func `the limits are the contract's`() {
         let profile = self.dialect.profile
         #expect(profile.messageRate == nil)
-        #expect(profile.messageBytesMax == 65_536)
+        #expect(profile.messageBytesMax(isLoggedIn: false) == 8192)
+        #expect(profile.messageBytesMax(isLoggedIn: true) == 65_536)
         #expect(profile.silenceMax == .seconds(90))
         #expect(profile.beatInterval == .seconds(30))
         #expect(profile.drainRefusal.status == 503)

@@ -49,6 +49,21 @@ import Testing
         }
     }
 
+    // MARK: queues
+
+    @Test func `it lists the queues that are measured`() {
+        var made: Set<String> = []
+        for path in Repository.textFiles where path.hasSuffix(".swift") && !path.hasPrefix("Tests/") {
+            for match in (Repository.text(path) ?? "").matches(of: /QueueMetrics\(queue: "([\w-]+)"\)/) {
+                made.insert(String(match.1))
+            }
+        }
+        let rows = Table.rows(of: Self.document, under: "Queues")
+        #expect(Set(rows.map { Table.code($0[0]) }) == made)
+        #expect(rows.count == made.count)
+        for row in rows { #expect(row.count == 5 && row.allSatisfy { !$0.isEmpty }, "\(row)") }
+    }
+
     // MARK: close codes
 
     /// In the dialects and the gateway: `Closing(1008, "too slow")`; below them: `close(code: 1009, reason: "message too big"`.

@@ -39,7 +39,7 @@ import Testing
         let operators = Router(context: APIContext.self)
         operators.addOperatorRoutes(readiness: Readiness(), metrics: PrometheusRegistry(), openAPI: [])
         operators.addReadinessRoute(Readiness())
-        OperatorsAPI.addRoutes(to: operators, describe: { EdgeDescription() }, explain: { _, _ in nil })
+        OperatorsAPI.addRoutes(to: operators, describe: { _ in nil }, explain: { _, _ in nil })
         routes[.gateway] = Self.routes(operators)
 
         let rows = try RouteRight.table()

@@ -4,7 +4,7 @@ import Testing
 @Suite struct EventCodecTests {
     private static let durable = Event(
         id: ULID(high: 1, low: .max), type: "radio.now_playing", tenant: "acme", room: "station/1",
-        position: Position(epoch: 7, seq: 9),
+        position: Position(epoch: 7, term: 1, seq: 9),
         publisher: .radioPlayout, time: Timestamp(milliseconds: 1_705_336_200_123), data: Array(#"{"a":1}"#.utf8))
 
     private static var transient: Event {
@@ -23,6 +23,23 @@ import Testing
     @Test func `the topic says durable or transient, tenant, type and room`() {
         #expect(EventCodec.frames(of: Self.durable)[0] == Array("d/acme/radio.now_playing/station/1".utf8))
         #expect(EventCodec.frames(of: Self.transient)[0] == Array("t/acme/radio.health/".utf8))
+    }
+
+    @Test(arguments: [
+        "a/b", "/", "", "%", "a%2Fb", "%25/", "../../d/other", "a/\u{301}b", "%\u{301}2F", "a/radio.now_playing/x",
+    ])
+    func `a slash in a tenant or a type stays in it`(name: String) throws {
+        var event = Self.durable
+        (event.tenant, event.type) = (name, EventType(name))
+        let frames = EventCodec.frames(of: event)
+        #expect(EventCodec.event(from: frames) == event)
+        #expect(frames[0].count { $0 == UInt8(ascii: "/") } == 4)
+    }
+
+    @Test(arguments: ["d/a%/t/r", "d/a%2/t/r", "d/a%2f/t/r", "d/a%41/t/r", "d/a/%/r", "d/a/t%zz/r"])
+    func `a topic with another escape is refused`(topic: String) {
+        let good = EventCodec.frames(of: Self.durable)
+        #expect(EventCodec.event(from: [Array(topic.utf8), good[1], good[2]]) == nil)
     }
 
     @Test func `frames that are no event are refused`() {
@@ -48,7 +65,7 @@ import Testing
     }
 
     @Test func `an announcement survives the bus, and nothing else is one`() {
-        let announcement = Announcement(publisher: .obsBridge, position: Position(epoch: 3, seq: .max))
+        let announcement = Announcement(publisher: .obsBridge, position: Position(epoch: 3, term: 1, seq: .max))
         #expect(Announcement(frames: announcement.frames) == announcement)
         #expect(Announcement(frames: EventCodec.frames(of: Self.durable)) == nil)
         #expect(Announcement(frames: [announcement.frames[0], announcement.frames[1] + [0]]) == nil)

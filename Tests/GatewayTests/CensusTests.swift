@@ -53,6 +53,13 @@ import Testing
         for _ in 0..<50 { #expect(census.attempt(other, from: "192.0.2.1")) }
     }
 
+    @Test func `an IPv6 client is counted by its network, whatever address it takes`() {
+        let census = Census()
+        for host in 1...3 { #expect(census.attempt(self.profile, from: "2001:db8:0:1::\(host)")) }
+        #expect(!census.attempt(self.profile, from: "2001:db8:0:1:ffff::4"))
+        #expect(census.attempt(self.profile, from: "2001:db8:0:2::1"))
+    }
+
     @Test func `draining is remembered`() {
         let census = Census()
         #expect(!census.isDraining)

@@ -40,7 +40,8 @@ import Testing
         let rows = (0..<subscriptions).map { JSON.array(["channel.tips", .string("room-\($0)-\(ULID().text)"), 0]) }
         return ReconnectTokens.Content(
             handOver: HandOver(principals: [principal], session: ["client_id": "c", "subs": .array(rows)]),
-            positions: ["obs-bridge": Position(epoch: UInt64.max - 1, seq: 12)])
+            positions: ["obs-bridge": Position(epoch: UInt64.max - 1, term: 1_700_000_000_000, seq: 12)],
+            since: .now)
     }
 
     /// Two gateways with one key, and auth beside them.
@@ -73,7 +74,9 @@ import Testing
             #expect(token.utf8.count <= 4096)
             let redeemed = try #require(await other.redeem(token))
             #expect(redeemed.content.handOver == content.handOver)
-            #expect(redeemed.content.told == [.obsBridge: Position(epoch: UInt64.max - 1, seq: 12)])
+            #expect(
+                redeemed.content.told == [.obsBridge: Position(epoch: UInt64.max - 1, term: 1_700_000_000_000, seq: 12)]
+            )
             #expect(await tokens.redeem(token) == nil)
             #expect(await other.redeem(token) == nil)
         }
@@ -124,6 +127,26 @@ import Testing
         }
     }
 
+    @Test func `a token of an earlier version, which does not say in which term a position is, is worth nothing`()
+        async throws
+    {
+        try await self.with { tokens, _, _ in
+            let ours = JWTKeyCollection()
+            await ours.add(hmac: HMACKey(key: .init(data: Self.key)), digestAlgorithm: .sha256)
+            let content = String(decoding: JSON.encode(self.content()), as: UTF8.self)
+                .replacing(/"epoch":\d+/, with: "\"epoch\":7")
+            let older = content.replacing(/"term":\d+,?/, with: "")
+            #expect(older != content)
+            for (text, isGood) in [(content, true), (older, false)] {
+                let claims = Claims(
+                    jti: IDClaim(value: ULID().text), exp: ExpirationClaim(value: .now + 60),
+                    content: JSON(parsing: Array(text.utf8)))
+                let token = try await ours.sign(claims, header: ["typ": "reconnect+jwt"])
+                #expect((await tokens.redeem(token) != nil) == isGood)
+            }
+        }
+    }
+
     @Test func `without a key there are no tokens`() async throws {
         let commands = CommandClient(endpoints: [:], logger: quiet)
         let tokens = await ReconnectTokens(key: nil, commands: commands, logger: quiet)
@@ -136,6 +159,7 @@ import Testing
         var jti: IDClaim = "id"
         var iat = IssuedAtClaim(value: .now)
         var exp: ExpirationClaim
+        var content: JSON?
 
         func verify(using algorithm: some JWTAlgorithm) async throws {}
     }

@@ -123,7 +123,10 @@ struct AuthOutageTests {
                 // Without what its predecessor kept.
                 try suite.startGateway(environment: ["AUTH_CACHE_DIR": cache.path])
                 try await Suite.eventually("the gateway hears auth") {
-                    await suite.readiness(port: suite.operatorsPort())["bus.auth"] == true
+                    // It announces itself; its log cannot be followed without the database.
+                    let heard = #"bus_clock_skew_seconds{publisher="auth"}"#
+                    // `try?`: it does not listen yet.
+                    return await (try? Suite.metric(heard, port: suite.operatorsPort())) != nil
                 }
                 for token in [good, revoked.token] {
                     #expect(try await Self.outcomes(suite, token, "jwt") == Self.later)

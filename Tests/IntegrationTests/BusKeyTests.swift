@@ -63,7 +63,7 @@ struct BusKeyTests {
         let strange = suite.endpoints(of: service, try Self.stranger(publicOnly))
         let heard = HeardPublishers(), heardWithout = HeardPublishers(), heardStrange = HeardPublishers()
         func listen(_ endpoints: BusEndpoints, _ heard: HeardPublishers) -> Subscriber {
-            Subscriber(publishers: [service: endpoints], logger: quiet, heard: heard) { _ in }
+            Subscriber(publishers: [service: endpoints], logger: quiet, heard: heard) { _, _ in }
         }
         let (client, intruder) = (
             CommandClient(endpoints: [service: keyless], logger: quiet),

@@ -34,6 +34,19 @@ struct Document {
         }
         return blocks
     }
+
+    /// The cells of every row whose first cell is code, between the heading of the second level and the next one.
+    func rows(in section: String) -> [[String]] {
+        var isInside = false
+        var rows: [[String]] = []
+        for line in self.text.split(separator: "\n") {
+            if line.hasPrefix("## ") { isInside = line == "## \(section)" }
+            guard isInside, line.hasPrefix("| `") else { continue }
+            let cells = line.dropFirst().split(separator: "|", omittingEmptySubsequences: false).dropLast()
+            rows.append(cells.map { $0.trimmingCharacters(in: .whitespaces) })
+        }
+        return rows
+    }
 }
 
 /// Runs blocks of shell commands one after another; a later one has the variables of the earlier ones.

@@ -1,3 +1,5 @@
+import Bus
+import Database
 import Events
 import TestSupport
 import Testing
@@ -146,6 +148,73 @@ struct EventLogTests {
             #expect(try await suite.events(.obsBridge).map { $0["room"]?.string } == [open])
             let reader = try await suite.token(scope: "streams:read")
             #expect(try await suite.events(.obsBridge, token: reader) == [])
+        }
+    }
+
+    @Test func `readers of a log that cannot be read are told so soon, and nothing else waits for them`() async throws {
+        try await PostgresFixture.withDatabase { url in
+            try await Suite.with([.auth, .obsBridge], gateways: 0, databaseURL: url) { suite in
+                /// How many of the services' connections are held up, which are those that read this log.
+                @Sendable func readers() async throws -> Int {
+                    let rows = try await Suite.query(
+                        url, schema: "obs_bridge",
+                        "SELECT count(DISTINCT pid) AS count FROM pg_locks WHERE NOT granted AND relation IS NOT NULL")
+                    return try rows.first?.decode("count", as: Int.self) ?? 0
+                }
+                try await Suite.holding(url, "LOCK TABLE obs_bridge.event_log IN ACCESS EXCLUSIVE MODE") {
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        for _ in 0..<8 {
+                            group.addTask {
+                                while !Task.isCancelled {
+                                    let start = ContinuousClock.now
+                                    let answer = try await HTTPClient.request(
+                                        "GET", port: suite.port(.obsBridge), path: "/v1/events?limit=10")
+                                    let body = String(decoding: answer.body, as: UTF8.self)
+                                    #expect(
+                                        answer.status == 503 && body.lowercased().contains("the log"),
+                                        "\(answer.status) \(body)")
+                                    #expect(answer.headers["retry-after"] != nil)
+                                    #expect(ContinuousClock.now - start < .seconds(8))
+                                }
+                            }
+                        }
+                        try await Suite.eventually("two readers wait, and the others for them") {
+                            try await readers() == 2
+                        }
+                        for _ in 0..<3 {
+                            #expect(try await suite.request("GET", .obsBridge, "/api/sources").status == 200)
+                        }
+                        // A follower's question waits for the lock as well, and not for the readers.
+                        group.addTask {
+                            while !Task.isCancelled {
+                                let failure = await Self.replay(suite)
+                                #expect(failure?.code == .unavailable || Task.isCancelled)
+                            }
+                        }
+                        try await Suite.eventually("a follower's question waits beside them") {
+                            try await readers() == 3
+                        }
+                        group.cancelAll()
+                    }
+                }
+                #expect(try await suite.page(.obsBridge).next == nil)
+                #expect(await Self.replay(suite) == nil)
+            }
+        }
+    }
+
+    /// Asks obs-bridge's log as a gateway does; returns how that failed.
+    private static func replay(_ suite: Suite) async -> CommandFailure? {
+        do {
+            let client = CommandClient(
+                endpoints: [.obsBridge: suite.endpoints(of: .obsBridge, try suite.bus.keys(.gateway))], logger: quiet)
+            let request = ReplayRequest(after: nil, ago: 0, limit: 10)
+            _ = try await TestSupport.with(client) {
+                try await client.call(.obsBridge, ReplayRequest.name, body: JSON.encode(request))
+            }
+            return nil
+        } catch {
+            return error as? CommandFailure ?? CommandFailure(.internalError, "\(error)")
         }
     }
 

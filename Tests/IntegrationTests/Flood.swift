@@ -44,21 +44,24 @@ actor Flood {
             var event = Event(
                 id: ULID(), type: "sources.update", tenant: Principal.defaultTenant, room: "", publisher: .obsBridge,
                 time: .now, data: data.bytes)
-            event.position = Position(epoch: Self.epoch, seq: number)
+            event.position = Position(epoch: Self.epoch, term: 1, seq: number)
             self.events.append(event)
             await self.publisher.publish([event])
         }
     }
 
-    private var head: Position { Position(epoch: Self.epoch, seq: UInt64(self.events.count)) }
+    private var head: Position { Position(epoch: Self.epoch, term: 1, seq: UInt64(self.events.count)) }
 
     private func announce() async {
         await self.publisher.announce(Announcement(publisher: .obsBridge, position: self.head))
     }
 
     private func page(_ request: ReplayRequest) -> ReplayPage {
-        let after = request.epoch == Self.epoch ? Int(clamping: request.after ?? 0) : 0
-        let found = self.events.dropFirst(after).prefix(request.limit)
-        return ReplayPage(epoch: Self.epoch, oldest: 1, head: self.head.seq, events: Array(found))
+        let asked = request.after.flatMap { $0.epoch == Self.epoch ? Int(clamping: $0.seq) : nil }
+        let begin = Timestamp.now - .milliseconds(request.ago)
+        let after = asked ?? self.events.firstIndex { $0.time >= begin } ?? self.events.count
+        return ReplayPage(
+            head: self.head, after: UInt64(after), isContinuation: asked != nil,
+            events: Array(self.events.dropFirst(after).prefix(request.limit)))
     }
 }

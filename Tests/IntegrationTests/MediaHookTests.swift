@@ -122,8 +122,7 @@ struct MediaHookTests {
             let answer = try await stage.suite.call(
                 FeedStream(
                     stream: stream, tenant: stage.streams.tenant, encoder: "obs:studio", isLive: true,
-                    startedAt: .now + .seconds(10), counters: .init(bytes: 1, totalFrames: 1, skippedFrames: 0), fps: 30
-                ))
+                    liveFor: -10_000, counters: .init(bytes: 1, totalFrames: 1, skippedFrames: 0), fps: 30))
             #expect(answer.stream != stream)
             #expect(try await stage.status(answer.stream) == "live")
             let list = try await stage.streams.succeed("GET", "")["data"]?.array ?? []

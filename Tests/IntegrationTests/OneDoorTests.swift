@@ -119,8 +119,11 @@ struct OneDoorTests {
                 _ = try await client.next { $0["event"] == "subscription:confirmed" }
                 clients.append(client)
             }
+            let key = door.home.appending(path: "owner.key")
+            let owner = try String(contentsOf: key, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
             for port in [door.base + 110, door.base + 210] {
-                let answer = try await HTTPClient.request("GET", port: port, path: "/connections")
+                let answer = try await HTTPClient.request(
+                    "GET", port: port, path: "/connections", headers: [("Authorization", "Bearer \(owner)")])
                 let connections = JSON(parsing: answer.body)?["connections"]?.array ?? []
                 #expect(!connections.isEmpty, "no client on the gateway at port \(port)")
             }

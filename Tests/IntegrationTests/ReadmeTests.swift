@@ -71,7 +71,8 @@ extension Suite {
     func waitForClient(of dialect: String, gateway: Int) async throws {
         try await Self.eventually("gateway \(gateway) has a client of \(dialect)", within: .seconds(20)) {
             let port = self.operatorsPort(gateway: gateway)
-            let answer = try await HTTPClient.request("GET", port: port, path: "/connections")
+            let answer = try await HTTPClient.request(
+                "GET", port: port, path: "/connections", headers: [("Authorization", "Bearer \(try self.ownerKey)")])
             let clients = JSON(parsing: answer.body)?["connections"]?.array ?? []
             return clients.contains { $0["dialect"]?.string == dialect && $0["filters"]?.array?.isEmpty == false }
         }

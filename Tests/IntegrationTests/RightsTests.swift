@@ -111,6 +111,7 @@ struct RightsTests {
         let (right, asker) = (trial.right, trial.asker)
         if right.needs == "nothing" { return true }
         guard !asker.unknownTo.contains(right.service) else { return false }
+        if right.needsCredential == true, asker.token == nil { return false }
         guard let room = right.room else { return true }
         if right.orAdmin == true, asker.scopes.contains("auth:admin"), asker.limits == nil { return true }
         guard Self.holds(right, asker, on: trial.room) else { return false }

@@ -104,9 +104,15 @@ final class Suite: Sendable {
     }
 
     /// Replica 0 has the suite's own ports; the others stand 100 above each other.
-    func startGateway(_ number: Int = 0, environment: [String: String] = [:]) throws {
+    /// - Parameters:
+    ///   - descriptorsMax: how many descriptors it may have; `nil`: as many as it wants.
+    ///   - standardOutput: where it writes its log; `nil`: into a file.
+    func startGateway(
+        _ number: Int = 0, environment: [String: String] = [:], descriptorsMax: Int? = nil,
+        standardOutput: FileHandle? = nil
+    ) throws {
         try self.launch(
-            "gateway", name: "gateway-\(number)",
+            "gateway", name: "gateway-\(number)", descriptorsMax: descriptorsMax, standardOutput: standardOutput,
             [
                 "GATEWAY_EDGE_PORT": "\(self.edgePort(gateway: number))", "GATEWAY_INSTANCE": "gateway-\(number)",
                 "GATEWAY_HTTP_PORT": "\(self.operatorsPort(gateway: number))",
@@ -114,15 +120,24 @@ final class Suite: Sendable {
             ].merging(environment) { $1 })
     }
 
-    private func launch(_ executable: String, name: String, _ more: [String: String]) throws {
+    private func launch(
+        _ executable: String, name: String, descriptorsMax: Int? = nil, standardOutput: FileHandle? = nil,
+        _ more: [String: String]
+    ) throws {
         let process = Process()
-        process.executableURL = self.executables.appending(path: executable)
+        let program = self.executables.appending(path: executable)
+        if let descriptorsMax {
+            process.executableURL = URL(filePath: "/usr/bin/prlimit")
+            process.arguments = ["--nofile=\(descriptorsMax):\(descriptorsMax)", program.path]
+        } else {
+            process.executableURL = program
+        }
         process.environment = self.environment.merging(more) { $1 }
         let log = self.home.appending(path: "\(name).log")
         if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
         let handle = try FileHandle(forWritingTo: log)
         try handle.seekToEnd()
-        process.standardOutput = handle
+        process.standardOutput = standardOutput ?? handle
         process.standardError = handle
         try process.run()
         let running = Running(process: process)
@@ -197,7 +212,8 @@ final class Suite: Sendable {
 
     /// Waits until a service has everything that it needs, but for services that were not started.
     func waitUntilReady(_ service: ServiceName, within time: Duration = .seconds(60)) async throws {
-        let absent = ServiceName.publishers.filter { !self.isRunning($0.rawValue) }.map { "bus.\($0.rawValue)" }
+        var absent = ServiceName.publishers.filter { !self.isRunning($0.rawValue) }.map { "bus.\($0.rawValue)" }
+        if !self.isRunning(ServiceName.auth.rawValue) { absent.append("auth-keys") }
         do {
             try await Self.eventually("\(service.rawValue) is ready", within: time) {
                 let dependencies = await self.readiness(port: self.port(service))
@@ -208,11 +224,20 @@ final class Suite: Sendable {
         }
     }
 
-    func readiness(port: Int) async -> [String: Bool] {
-        struct Answer: Decodable { let dependencies: [String: Bool] }
-        guard let answer = try? await HTTPClient.request("GET", port: port, path: "/readyz") else { return [:] }
-        return (try? JSON.decode(Answer.self, from: answer.body))?.dependencies ?? [:]
+    /// What `/readyz` says.
+    struct Readiness: Decodable {
+        var ready = false
+        var degraded: [String] = []
+        var dependencies: [String: Bool] = [:]
+        var clock_skew_seconds: [String: Double]?
     }
+
+    static func readyz(port: Int) async -> Readiness {
+        guard let answer = try? await HTTPClient.request("GET", port: port, path: "/readyz") else { return Readiness() }
+        return (try? JSON.decode(Readiness.self, from: answer.body)) ?? Readiness()
+    }
+
+    func readiness(port: Int) async -> [String: Bool] { await Self.readyz(port: port).dependencies }
 
     func waitUntilGatewayHears(_ services: [ServiceName], _ number: Int = 0) async throws {
         do {

@@ -87,13 +87,30 @@ import Testing
 
     @Test func `a process is ready when nothing is missing`() {
         let readiness = Readiness()
-        #expect(readiness.isReady)
+        #expect(readiness.status.isReady)
         readiness.require("database") { true }
-        #expect(readiness.isReady)
-        readiness.require("bus.auth") { false }
-        #expect(!readiness.isReady)
-        #expect(readiness.dependencies == ["database": true, "bus.auth": false])
-        readiness.require("bus.auth") { true }
-        #expect(readiness.isReady)
+        #expect(readiness.status.isReady)
+        readiness.require("writer") { false }
+        #expect(!readiness.status.isReady)
+        #expect(readiness.status.degraded.isEmpty)
+        #expect(readiness.status.dependencies == ["database": true, "writer": false])
+        readiness.require("writer") { true }
+        #expect(readiness.status.isReady)
+    }
+
+    @Test func `a process is ready without a dependency that only degrades it`() {
+        let readiness = Readiness()
+        readiness.require("database") { true }
+        readiness.observe("bus.radio-playout") { .degraded }
+        readiness.observe("bus.auth") { .degraded }
+        #expect(readiness.status.isReady)
+        #expect(readiness.status.degraded == ["bus.auth", "bus.radio-playout"])
+        #expect(
+            readiness.status.dependencies == ["database": true, "bus.radio-playout": false, "bus.auth": false])
+        readiness.observe("bus.auth") { .missing }
+        #expect(!readiness.status.isReady)
+        #expect(readiness.status.degraded == ["bus.radio-playout"])
+        readiness.observe("bus.auth") { .ready }
+        #expect(readiness.status.isReady)
     }
 }

@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct JSONLogHandlerTests {
     private func record(_ message: Logger.Message, metadata: Logger.Metadata?) throws -> [String: String] {
-        var handler = JSONLogHandler(label: "test", service: "gateway")
+        let writer = LogWriter(descriptor: -1) { _ in [] }
+        var handler = JSONLogHandler(label: "test", service: "gateway", writer: writer)
         handler[metadataKey: "own"] = "1"
         let event = LogEvent(
             level: .warning, message: message, metadata: metadata, source: "", file: "", function: "", line: 1)

@@ -28,6 +28,20 @@ import Threads
         #expect(mailbox.refused == 2)
     }
 
+    @Test func `beyond its bytes the newest is refused, however few there are`() {
+        let mailbox = Mailbox<Int>(capacity: 100, bytesMax: 10, measure: { $0 }) {}
+        #expect([4, 6, 1].map { mailbox.post($0) } == [true, true, false])
+        #expect(mailbox.bytes == 10)
+        #expect(mailbox.refused == 1)
+        #expect(mailbox.postAnswer(5))
+        #expect(mailbox.drain(upTo: 1) == [4])
+        #expect(mailbox.bytes == 11)
+        #expect(mailbox.drain() == [6, 5])
+        #expect(mailbox.bytes == 0)
+        // One that is larger than that is taken alone.
+        #expect([50, 0].map { mailbox.post($0) } == [true, false])
+    }
+
     @Test func `the owner is woken once for all that waits`() {
         let mailbox = self.mailbox(capacity: 10)
         for number in 0..<5 { mailbox.post(number) }

@@ -54,8 +54,8 @@ import Threads
 
     @Test func `text goes both ways`() async throws {
         try await Self.withConnection { server, connection in
-            connection.send(text: Array("hällo".utf8))
-            connection.send(text: [])
+            #expect(connection.send(text: Array("hällo".utf8)))
+            #expect(connection.send(text: []))
             #expect(await server.eventually { $0.texts == ["hällo", ""] })
             server.send(.text("wörld"), .text(""))
             #expect(await Self.next(connection) == Array("wörld".utf8))
@@ -74,7 +74,7 @@ import Threads
                 #expect(head.uri == "/obs?a=b")
                 #expect(head.headers["Host"] == ["localhost:\(server.port)"])
                 #expect(head.headers["Sec-WebSocket-Protocol"] == ["obswebsocket.json"])
-                connection.send(text: Array("x".utf8))
+                _ = connection.send(text: Array("x".utf8))
                 #expect(await server.eventually { $0.texts == ["x"] })
             }
         }
@@ -85,7 +85,7 @@ import Threads
         try await Self.withConnection { server, connection in
             server.send(FrameServer.Frame.pieces(message, of: 65_000))
             #expect(await Self.next(connection) == message)
-            connection.send(text: message)
+            #expect(connection.send(text: message))
             #expect(await server.eventually { $0.frames.map(\.bytes).joined().count == message.count })
             #expect(server.now.frames.flatMap(\.bytes) == message)
         }
@@ -105,7 +105,7 @@ import Threads
     @Test func `a thousand messages keep their order both ways`() async throws {
         try await Self.withConnection { server, connection in
             let texts = (0..<1000).map { "message \($0)" }
-            for text in texts { connection.send(text: Array(text.utf8)) }
+            for text in texts { #expect(connection.send(text: Array(text.utf8))) }
             #expect(await server.eventually { $0.texts.count == 1000 })
             #expect(server.now.texts == texts)
             server.send(texts.map { .text($0) })
@@ -126,6 +126,52 @@ import Threads
             for await _ in connection.messages { count += 1 }
             #expect(count == 16_384)
             #expect(connection.ending == .init(code: nil, reason: "messages came faster than they were read"))
+        }
+    }
+
+    @Test func `messages that nobody reads are bounded in bytes, too`() async {
+        let connection = ClientConnection(
+            metrics: QueueMetrics(queue: "websocket-messages"), waitingBytesMax: 10, order: { _ in true })
+        #expect([4, 6, 1].map { connection.received(Array(repeating: 97, count: $0)) } == [true, true, false])
+        #expect(await Self.next(connection) == Array(repeating: 97, count: 4))
+        #expect(connection.received([1, 2, 3, 4]))
+        #expect(!connection.received([5]))
+    }
+
+    @Test func `a full queue of orders refuses messages, and says so, but no end`() {
+        let mailbox = Mailbox<ClientOrder>(capacity: 1) {}
+        let connection = ClientConnection(
+            metrics: QueueMetrics(queue: "websocket-messages"), order: ClientLoop.order(in: mailbox))
+        #expect(connection.send(text: [1]))
+        #expect(!connection.send(text: [2]))
+        connection.close()
+        connection.drop()
+        let taken = mailbox.drain().map { order in
+            switch order {
+            case .open: "open"
+            case .send(_, let bytes): "send \(bytes)"
+            case .close: "close"
+            case .drop: "drop"
+            }
+        }
+        #expect(taken == ["send [1]", "close", "drop"])
+    }
+
+    @Test func `a server that reads nothing is dropped when too much waits for it`() async throws {
+        try await FrameServer.with { server in
+            let loop = try ClientLoop(name: "client", messageBytesMax: 1000, unsentBytesMax: 1 << 20)
+            let connection = try await loop.open(Self.address(server.port), subprotocol: "obswebsocket.json")
+            try #require(await server.eventually { $0.channels.count == 1 })
+            for channel in server.now.channels { try await channel.setOption(.autoRead, value: false).get() }
+            let message = [UInt8](repeating: 97, count: 1 << 18)
+            var taken = 0
+            while connection.ending == nil, taken < 200 {
+                if connection.send(text: message) { taken += 1 }
+                // Not more at once than the loop's thread hands on.
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            #expect(await Self.end(connection) == .init(code: nil, reason: "the server reads too slowly"))
+            await loop.stop()
         }
     }
 
@@ -171,7 +217,7 @@ import Threads
             #expect(await Self.end(connection) == .init(code: nil, reason: "given up"))
             #expect(server.now.frames.isEmpty)
             // Nobody minds.
-            connection.send(text: Array("too late".utf8))
+            _ = connection.send(text: Array("too late".utf8))
             connection.close()
             connection.drop()
         }
@@ -179,9 +225,9 @@ import Threads
 
     @Test func `a connection that is closed sends what waits and a CLOSE frame, then ends`() async throws {
         try await Self.withConnection { server, connection in
-            for number in 0..<100 { connection.send(text: Array("\(number)".utf8)) }
+            for number in 0..<100 { #expect(connection.send(text: Array("\(number)".utf8))) }
             connection.close(code: 4321)
-            connection.send(text: Array("too late".utf8))
+            _ = connection.send(text: Array("too late".utf8))
             #expect(await server.eventually { $0.frames.last?.opcode == .connectionClose })
             #expect(server.now.texts == (0..<100).map(String.init))
             #expect(server.now.frames.last?.bytes == [0x10, 0xE1])

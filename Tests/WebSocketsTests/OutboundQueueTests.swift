@@ -150,6 +150,81 @@ import Testing
         self.scratch.deallocate()
     }
 
+    @Test func `frames for one connection are counted until they are taken`() {
+        var (log, privateLog, queue) = (FrameLog(), FrameLog(isPrivate: true), OutboundQueue())
+        queue.append(private: privateLog.append(.text, [UInt8](repeating: 1, count: 10)))
+        queue.append(log.append(.text, [UInt8](repeating: 2, count: 100), tag: FrameTag(number: 1, dropRank: 1)))
+        queue.append(private: privateLog.append(.text, [UInt8](repeating: 3, count: 20)))
+        #expect(queue.privateBytes == 12 + 22)
+        #expect(queue.shed(downTo: (frames: 0, bytes: 0)).dropped == [1])
+        #expect(queue.privateBytes == 12 + 22)
+        _ = queue.take(max: 12, scratch: self.scratch) { _ in }
+        #expect(queue.privateBytes == 0 && queue.isEmpty)
+        self.scratch.deallocate()
+    }
+
+    @Test func `a queue that does not move keeps what it holds, and not the chunks that lies in`() {
+        let memory = FrameMemory()
+        var log = FrameLog(memory: memory)
+        var queue = OutboundQueue()
+        for number in 0..<100 {
+            queue.append(
+                log.append(.text, [UInt8](repeating: UInt8(number), count: 20), tag: FrameTag(number: UInt64(number))))
+            // What others are sent in between.
+            for _ in 0..<9 { _ = log.append(.text, [UInt8](repeating: 0, count: 29_000), tag: FrameTag(number: 0)) }
+        }
+        #expect(memory.bytes > 100 * 200_000)
+        #expect(memory.isSweepDue)
+        Self.sweep(memory, &queue)
+        #expect(memory.bytes < 2 * FrameLog.chunkBytes + 100 * 22)
+        #expect(!memory.isSweepDue)
+        #expect(queue.frames == 100 && queue.bytes == 100 * 22)
+        #expect(queue.numbers == (0..<100).map(UInt64.init))
+        #expect(self.contents(queue) == (0..<100).map(UInt8.init))
+        self.scratch.deallocate()
+    }
+
+    @Test func `what many queues share is not copied for each`() {
+        let memory = FrameMemory()
+        var log = FrameLog(memory: memory)
+        var queues = [OutboundQueue](repeating: OutboundQueue(), count: 50)
+        for number in 0..<400 {
+            let range = log.append(.text, [UInt8](repeating: 1, count: 5000), tag: FrameTag(number: UInt64(number)))
+            for index in queues.indices { queues[index].append(range) }
+            for _ in 0..<4 { _ = log.append(.text, [UInt8](repeating: 0, count: 29_000), tag: FrameTag(number: 0)) }
+        }
+        let before = memory.bytes
+        memory.beginSweep()
+        for queue in queues { queue.countWaiting() }
+        for index in queues.indices { queues[index].repack(in: memory) }
+        memory.endSweep()
+        #expect(memory.bytes == before)
+        self.scratch.deallocate()
+    }
+
+    @Test func `a queue is packed once, not at each sweep`() {
+        let memory = FrameMemory()
+        var log = FrameLog(memory: memory)
+        var queue = OutboundQueue()
+        for number in 0..<10 {
+            queue.append(log.append(.text, [UInt8](repeating: UInt8(number), count: 20)))
+            _ = log.append(.text, [UInt8](repeating: 0, count: FrameLog.chunkBytes))
+        }
+        Self.sweep(memory, &queue)
+        var copy = queue
+        let place = copy.take(max: 1, scratch: self.scratch) { $0.baseAddress }
+        Self.sweep(memory, &queue)
+        #expect(queue.take(max: 1, scratch: self.scratch) { $0.baseAddress } == place)
+        self.scratch.deallocate()
+    }
+
+    private static func sweep(_ memory: FrameMemory, _ queue: inout OutboundQueue) {
+        memory.beginSweep()
+        queue.countWaiting()
+        queue.repack(in: memory)
+        memory.endSweep()
+    }
+
     /// Of payloads below 126 bytes.
     private static func isWholeFrames(_ bytes: [UInt8]) -> Bool {
         var position = 0

@@ -24,8 +24,8 @@ struct Revocations {
 
     /// Answers `FetchRevocations`. Throws `CommandFailure.unavailable` without the database.
     func page(after: Int64) async throws -> FetchRevocations.Answer {
-        // Before the rows are read: if the log is another one meanwhile, the next answer says so.
-        let epoch = self.writer.head?.epoch
+        // Before the rows are read: if another term begins meanwhile, the next answer says so.
+        let term = self.writer.head?.term
         do {
             let rows = try await self.database.query(
                 """
@@ -43,7 +43,7 @@ struct Revocations {
             }
             let last = try page.last?.decode("number", as: Int64.self) ?? after
             return FetchRevocations.Answer(
-                revocations: revocations, last: last, hasMore: rows.count > Self.pageSize, epoch: epoch)
+                revocations: revocations, last: last, hasMore: rows.count > Self.pageSize, term: term)
         } catch let error as DatabaseError {
             throw CommandFailure(.unavailable, "\(error)")
         }

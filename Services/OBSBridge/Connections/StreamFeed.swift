@@ -19,7 +19,7 @@ struct StreamFeed: Sendable {
             let duration = output["outputDuration"]?.integer ?? 0
             let command = FeedStream(
                 stream: stream, tenant: connection.tenant, encoder: "obs:\(connection.name)", isLive: isLive,
-                startedAt: isLive ? .now - .milliseconds(max(0, duration)) : nil,
+                liveFor: isLive ? max(0, duration) : nil,
                 counters: .init(
                     bytes: output["outputBytes"]?.integer ?? 0, totalFrames: output["outputTotalFrames"]?.integer ?? 0,
                     skippedFrames: output["outputSkippedFrames"]?.integer ?? 0),

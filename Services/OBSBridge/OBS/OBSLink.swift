@@ -71,13 +71,17 @@ final class OBSLink: Sendable {
         let connection: ClientConnection
         do {
             connection = try await loop.open(address, subprotocol: "obswebsocket.json")
-        } catch .notConnected(let reason) {
+        } catch {
+            guard case .notConnected(let reason) = error else { throw error }
             throw OBSLinkFailure.unreachable(reason)
         }
         var handshake = OBSHandshake(password: password)
         for await message in connection.messages {
             switch handshake.received(OBSMessage(message)) {
-            case .send(let bytes): connection.send(text: bytes)
+            case .send(let bytes):
+                guard connection.send(text: bytes) else {
+                    throw OBSLinkFailure.unreachable("too much waits to be sent")
+                }
             case .done(let version): return OBSLink(connection, version: version, heard: heard)
             case .fail(let reason):
                 connection.close()
@@ -150,7 +154,10 @@ final class OBSLink: Sendable {
         }
         guard let id else { throw .notConnected }
         self.counter.increment()
-        self.connection.send(text: message(id))
+        if !self.connection.send(text: message(id)) {
+            self.state.withLockedValue { $0.waiting[id] = nil }
+            throw .notConnected
+        }
         return try await answer.value().get()
     }
 

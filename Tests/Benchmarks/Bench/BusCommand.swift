@@ -65,7 +65,7 @@ struct BusCommand: AsyncParsableCommand {
         let endpoints = BusEndpoints(
             events: "tcp://127.0.0.1:\(self.port)", commands: "tcp://127.0.0.1:\(self.port + 1)",
             keys: try .ofEnvironment())
-        let subscriber = Subscriber(publishers: [.radioPlayout: endpoints], logger: quiet) { events in
+        let subscriber = Subscriber(publishers: [.radioPlayout: endpoints], logger: quiet) { events, _ in
             heard.withLockedValue { heard in
                 if heard.count == 0 { heard.before = Self.processorTime }
                 heard.count += events.count

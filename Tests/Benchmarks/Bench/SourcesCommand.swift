@@ -31,7 +31,7 @@ struct SourcesCommand: AsyncParsableCommand {
     func run() async throws {
         let times = NIOLockedValueBox(Times())
         let endpoints = try BusEndpoints(of: .obsBridge, port: self.port)
-        let subscriber = Subscriber(publishers: [.obsBridge: endpoints], logger: quiet) { events in
+        let subscriber = Subscriber(publishers: [.obsBridge: endpoints], logger: quiet) { events, _ in
             let now = PacedPublisher.now
             times.withLockedValue { times in
                 for event in events {

@@ -11,20 +11,22 @@ struct StandIn: Sendable {
         let epoch = UInt64.random(in: 1...UInt64.max)
         var events: [Event] = []
 
-        var head: Position { Position(epoch: self.epoch, seq: UInt64(self.events.count)) }
+        var head: Position { Position(epoch: self.epoch, term: 1, seq: UInt64(self.events.count)) }
 
         mutating func append(_ event: Event) -> Event {
             var event = event
-            event.position = Position(epoch: self.epoch, seq: UInt64(self.events.count) + 1)
+            event.position = Position(epoch: self.epoch, term: 1, seq: UInt64(self.events.count) + 1)
             self.events.append(event)
             return event
         }
 
         func page(_ request: ReplayRequest) -> ReplayPage {
-            let after = request.epoch == self.epoch ? Int(clamping: request.after ?? 0) : 0
-            let found = self.events.dropFirst(after).filter { event in request.since.map { event.time >= $0 } ?? true }
+            let asked = request.after.flatMap { $0.epoch == self.epoch ? Int(clamping: $0.seq) : nil }
+            let begin = Timestamp.now - .milliseconds(request.ago)
+            let after = asked ?? self.events.firstIndex { $0.time >= begin } ?? self.events.count
             return ReplayPage(
-                epoch: self.epoch, oldest: 1, head: self.head.seq, events: Array(found.prefix(request.limit)))
+                head: self.head, after: UInt64(after), isContinuation: asked != nil,
+                events: Array(self.events.dropFirst(after).prefix(request.limit)))
         }
     }
 
@@ -43,8 +45,9 @@ struct StandIn: Sendable {
         let (asked, asking) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         self.asked = asked
         self.commands.answer(ReplayRequest.name, from: .all) { [log] bytes in
-            asking.yield()
             let request = try JSON.decode(ReplayRequest.self, from: bytes)
+            // The first question comes from whoever begins to listen, and may not hear anything yet.
+            if request.after != nil { asking.yield() }
             return log.withLockedValue { $0.page(request) }.bytes
         }
     }
@@ -66,12 +69,22 @@ struct StandIn: Sendable {
         }
     }
 
-    /// Waits until somebody hears it, and so has asked for its log; or, if it hears and never asks, so long.
+    /// Waits until somebody hears it, or so long. Whoever hears that the log goes on further than what came asks for the rest, so it
+    /// announces one event that there is not.
     func awaitListener(atMost time: Duration) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 var asked = self.asked.makeAsyncIterator()
                 await asked.next()
+            }
+            group.addTask {
+                while !Task.isCancelled {
+                    var head = self.log.withLockedValue { $0.head }
+                    head.seq += 1
+                    await self.publisher.announce(Announcement(publisher: self.service, position: head))
+                    // `try?`: cancelled, somebody has heard it.
+                    try? await Task.sleep(for: .milliseconds(50))
+                }
             }
             // `try?`: cancelled, there is nothing more to wait for.
             group.addTask { try? await Task.sleep(for: time) }

@@ -103,10 +103,10 @@ let parsers: [String: @Sendable ([UInt8]) -> Void] = [
     if let event = EventCodec.event(from: frames) {
         _ = (event.time.iso8601, event.id.text)
         _ = (event.time - .now, event.time + .seconds(Int64.max))
-        if event.position != nil { precondition(EventCodec.event(from: EventCodec.frames(of: event)) != nil) }
+        precondition(EventCodec.event(from: EventCodec.frames(of: event)) == event)
     }
     _ = Announcement(frames: frames)
-    if let request = CommandRequest(frames: frames[...]) { _ = request.deadline - .now }
+    if let request = CommandRequest(frames: frames[...]) { _ = request.timeLeft + .seconds(1) }
     _ = CommandReply(frames: frames)
     if let first = frames.first, let page = ReplayPage(bytes: first) {
         precondition(ReplayPage(bytes: page.bytes)?.events.count == page.events.count)
