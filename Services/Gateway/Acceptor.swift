@@ -23,7 +23,7 @@ final class Acceptor: Sendable {
     private let edge: Edge
     private let tls: TLSTermination?
     private let proxyHeaders: ProxyHeaderCheck
-    private let heads = PendingHeads(max: PendingHeads.usualMax)
+    private let heads: PendingHeads
     private let logger: Logger
     /// When a lack of descriptors was last logged.
     private let exhaustionLogged = NIOLockedValueBox<ContinuousClock.Instant?>(nil)
@@ -44,6 +44,7 @@ final class Acceptor: Sendable {
         logger: Logger
     ) throws {
         self.doorman = doorman
+        self.heads = PendingHeads(max: PendingHeads.usualMax, proxies: doorman.proxies)
         self.edge = edge
         self.tls = tls
         self.proxyHeaders = proxyHeaders

@@ -61,6 +61,8 @@ struct CatchUp {
     private static let momentGrain: Int64 = 2000
     /// How much the clocks of two gateways may differ.
     private static let clockTolerance = Duration.seconds(5)
+    /// How long a page may take to come; see `CommandClient.call`.
+    private static let answerMax = Duration.seconds(5)
     static let retryPause = Duration.milliseconds(200)
     /// The next page is asked for when no more than that waits for the client.
     static let waitingMax = (frames: 100, bytes: 1 << 20)
@@ -101,7 +103,8 @@ struct CatchUp {
                 if start == nil, target == nil {
                     here.heard.contains(publisher) && here.listensSince + Self.clockTolerance > issued
                 } else {
-                    target.map { !cursor.isLevel(with: $0) } ?? true
+                    // Told more than has come here: then this gateway is about to ask the log, which may number it anew.
+                    target.map { !cursor.isLevel(with: $0) || (start?.seq ?? 0) > $0.seq } ?? true
                 }
             self.readers[publisher] = Reader(
                 cursor: cursor, start: start, target: target, since: now, isReading: isMissing,
@@ -132,9 +135,11 @@ struct CatchUp {
         self.readers[publisher]?.unansweredSince = since
     }
 
-    /// Returns the question for the page that begins there.
+    /// Returns the question for the page that begins there. Where it goes by the moment, it begins early enough for a clock of the other
+    /// gateway that differs, and for an answer that takes its time: to repeat some events is better than to skip one.
     func request(for key: ReplayPages.Key, at now: Timestamp) -> ReplayRequest {
-        LogCursor(key.after).request(ago: now - self.moment, limit: Self.pageSize)
+        LogCursor(key.after).request(
+            ago: now - self.moment + Self.clockTolerance + Self.answerMax, limit: Self.pageSize)
     }
 
     /// Returns whether a page takes the client further, or is the end: a kept one may be from before events that have come here.
@@ -261,8 +266,11 @@ extension CatchUp.Reader {
         switch self.cursor.relation(to: position) {
         case .known: return true
         case .next, .missing: return false
-        // It is numbered by another writer than the page was; the bus is not far behind or ahead of the log.
-        case .elsewhere: return self.pages.contains { $0.contains(event.id) }
+        // It is numbered by another writer than the page was. What a later term's log kept of an earlier one was read with it, or
+        // will be; the bus is not far ahead of the log.
+        case .elsewhere:
+            if let own = self.cursor.position, own.epoch == position.epoch, position.term < own.term { return true }
+            return self.pages.contains { $0.contains(event.id) }
         }
     }
 }

@@ -7,11 +7,12 @@ import NIOConcurrencyHelpers
 final class Census: Sendable {
     private struct State {
         var clients: [DialectName: Int] = [:]
-        var attempts = ConnectionAttempts()
         var isDraining = false
     }
 
     private let state = NIOLockedValueBox(State())
+    /// Apart from the rest: making room takes long, and loops do not wait for it.
+    private let attempts = NIOLockedValueBox(ConnectionAttempts())
     private let gauges = Dictionary(
         uniqueKeysWithValues: DialectName.allCases.map {
             ($0, Gauge(label: "gateway_clients", dimensions: [("dialect", $0.rawValue)]))
@@ -26,7 +27,7 @@ final class Census: Sendable {
     /// Counts one connection attempt. Returns `false` if there were too many from the network of that address.
     func attempt(_ profile: DialectProfile, from address: String) -> Bool {
         guard let limit = profile.attemptRate else { return true }
-        return self.state.withLockedValue { $0.attempts.take(profile.name, limit, from: address, at: .now) }
+        return self.attempts.withLockedValue { $0.take(profile.name, limit, from: address, at: .now) }
     }
 
     /// Counts one more client; `false`: the dialect's limit is reached.

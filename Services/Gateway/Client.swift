@@ -57,8 +57,8 @@ final class Client: Identifiable {
     var held = WaitingQueue<Held>(countMax: heldMax, bytesMax: heldBytesMax)
     /// Frames that go out later, in order of time; while they are too many nothing is read from it.
     var later = WaitingQueue<(at: Timestamp, frame: [UInt8])>(countMax: laterMax, bytesMax: heldBytesMax)
-    /// How often something was sent to it when nothing was read from it any more, since it took none of its replies.
-    var writesAtPause: UInt64?
+    /// What it had taken when nothing was read from it any more, since too many replies waited.
+    var progressAtPause: UInt64?
     var lastHeard = ContinuousClock.now
     /// The last bundle that was given to it, so that it gets one only once.
     var lastBundle: UInt64 = 0

@@ -138,7 +138,9 @@ final class Edge: Sendable {
             // In small parts, each in a turn of its own: the loop's clients do not wait for all of it.
             for start in stride(from: 0, to: ids.count, by: Self.describedMax) {
                 let part = Array(ids[start..<min(start + Self.describedMax, ids.count)])
-                guard let descriptions = await Self.ask(loop, { .describe(part, $0) }) else { return nil }
+                guard let descriptions = await Self.ask(loop, { .describe(part, tenant: question.tenant, $0) }) else {
+                    return nil
+                }
                 for description in descriptions { described[description.id] = description }
             }
             guard question.after == nil else { continue }

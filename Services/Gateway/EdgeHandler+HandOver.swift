@@ -53,9 +53,7 @@ extension EdgeHandler {
             client.catchUp = CatchUp(told: redeemed.content.told, issued: redeemed.issued, here: self.here)
             return client.session.resumed(redeemed.content.handOver, at: now)
         }
-        guard let client = self.clients[id] else { return }
-        client.isResuming = false
-        self.readOn(client)
+        if let client = self.clients[id] { self.readOn(client) }
     }
 
     private var here: CatchUp.Here {
@@ -117,7 +115,7 @@ extension EdgeHandler {
         }
         let rest = ids.dropFirst(Self.answersPerTurn)
         if rest.isEmpty { self.answers.removeFirst() } else { self.answers[0].ids = rest }
-        if !self.answers.isEmpty { self.post(.answersDue) }
+        if self.answers.isEmpty { self.waitedFrames = [:] } else { self.post(.answersDue) }
     }
 
     /// Returns `false` if the client ends, since what it lacks cannot be read.
@@ -152,7 +150,25 @@ extension EdgeHandler {
             let frames = page.frames(of: place, dialect: dialect) { self.encode($0, dialect: dialect) }
             self.tell(frames, of: events[place], skew, to: client)
         }
-        for event in step.waited { self.tell(self.encode(event, dialect: dialect), of: event, skew, to: client) }
+        for event in step.waited {
+            self.tell(self.waitedFrames(of: event, dialect: dialect), of: event, skew, to: client)
+        }
+    }
+
+    /// Returns the frames of an event that waited for a log: encoded once, since those who come together wait for the same.
+    private func waitedFrames(of event: Event, dialect: Int) -> [LogPage.Frame] {
+        let key = WaitedEvent(id: event.id, dialect: dialect)
+        if let frames = self.waitedFrames[key] { return frames }
+        if self.waitedFrames.count >= Self.waitedFramesMax { self.waitedFrames = [:] }
+        let frames = self.encode(event, dialect: dialect)
+        self.waitedFrames[key] = frames
+        return frames
+    }
+
+    /// An event as clients of one dialect wait for it.
+    struct WaitedEvent: Hashable {
+        let id: ULID
+        let dialect: Int
     }
 
     /// Ends the reading of a log that does not answer. A client that may so have missed something is closed.
@@ -163,7 +179,7 @@ extension EdgeHandler {
         }
         let skew = self.publishers.state(of: publisher).skew
         for event in client.catchUp?.pass(publisher) ?? [] {
-            self.tell(self.encode(event, dialect: client.dialect), of: event, skew, to: client)
+            self.tell(self.waitedFrames(of: event, dialect: client.dialect), of: event, skew, to: client)
         }
     }
 

@@ -8,10 +8,15 @@ extension EdgeHandler {
     func list(_ question: ConnectionsQuestion) -> [ConnectionID] {
         let shown = self.clients.values.lazy.filter { client in
             if let after = question.after, client.id.raw <= after.raw { return false }
-            return question.tenant.map(client.verified.areAll(of:)) ?? true
+            return client.isShown(to: question.tenant)
         }
         // One more tells that there is a next page.
         return Array(shown.map(\.id).sorted { $0.raw < $1.raw }.prefix(question.limit + 1))
+    }
+
+    /// Filters again: another tenant's credential may have come since they were listed.
+    func describe(_ ids: [ConnectionID], _ tenant: String?) -> [ClientDescription] {
+        ids.compactMap { self.clients[$0] }.filter { $0.isShown(to: tenant) }.map { ClientDescription($0) }
     }
 
     func describeClosed(_ question: ConnectionsQuestion) -> [ClientDescription] {
@@ -45,6 +50,11 @@ extension EdgeHandler {
                     client, end: (end, client.closedAt ?? self.history.last), unsent: client.connection.unsentNumbers))
         )
     }
+}
+
+extension Client {
+    /// Returns whether operators of that tenant may see it; `nil`: of all.
+    fileprivate func isShown(to tenant: String?) -> Bool { tenant.map(self.verified.areAll(of:)) ?? true }
 }
 
 /// A connection that has ended.

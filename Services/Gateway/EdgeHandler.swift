@@ -34,6 +34,8 @@ final class EdgeHandler: LoopHandler {
     var pages = ReplayPages()
     /// Answers of the logs (`nil`: there was none), with those who still wait for them.
     var answers: [(publisher: ServiceName, page: LogPage?, ids: ArraySlice<ConnectionID>)] = []
+    /// The frames of events that waited for a log, while clients are given them.
+    var waitedFrames: [WaitedEvent: [LogPage.Frame]] = [:]
     /// Counts the bundles that were given out.
     var bundle: UInt64 = 0
     var isDraining = false
@@ -85,6 +87,8 @@ final class EdgeHandler: LoopHandler {
     static let compareMax = Duration.seconds(60)
     /// So many clients are given a page of a log in one turn.
     static let answersPerTurn = 256
+    /// So many events' frames are kept for those who waited for them.
+    static let waitedFramesMax = 2000
 
     init(
         census: Census, publishers: HeardPublishers, enquiries: Enquiries, seats: SeatLeases,
@@ -146,8 +150,7 @@ final class EdgeHandler: LoopHandler {
             case .drain(let heard): self.drain(heard)
             case .endDrain: self.endDrain()
             case .list(let question, let answer): answer(self.list(question))
-            case .describe(let ids, let answer):
-                answer(ids.compactMap { self.clients[$0] }.map { ClientDescription($0) })
+            case .describe(let ids, let tenant, let answer): answer(self.describe(ids, tenant))
             case .describeClosed(let question, let answer): answer(self.describeClosed(question))
             case .explain(let connection, let event, let answer): answer(self.explain(connection, event))
             }
@@ -246,6 +249,8 @@ final class EdgeHandler: LoopHandler {
         let actions = answer(client, .now)
         client.connection.messageBytesMax = client.messageBytesMax
         self.perform(actions, for: client)
+        // What it subscribes to from now on is new.
+        client.isResuming = false
         while !client.isWaiting, !client.connection.isClosing, let message = client.held.removeFirst() {
             self.handle(message, for: client)
         }
@@ -303,9 +308,9 @@ final class EdgeHandler: LoopHandler {
     /// Sends a frame to one client alone. When too many of them wait nothing more is read from it, and it has some time to take any.
     private func reply(_ frame: [UInt8], to client: Client) {
         client.connection.send(text: frame)
-        guard client.connection.isPausedForReplies, client.writesAtPause == nil else { return }
+        guard client.connection.isPausedForReplies, client.progressAtPause == nil else { return }
         self.pauses[.replies]?.increment()
-        client.writesAtPause = client.connection.writes
+        client.progressAtPause = client.connection.progress
         client.connection.schedule(Timers.replies, after: SlowClients.repliesMax)
     }
 
@@ -320,9 +325,10 @@ final class EdgeHandler: LoopHandler {
 
     private func checkReplies(of client: Client) {
         let connection = client.connection
-        defer { client.writesAtPause = connection.isPausedForReplies ? connection.writes : nil }
-        guard connection.isPausedForReplies else { return }
-        guard client.writesAtPause != connection.writes else { return self.slowClients.close(client) }
+        let progress = connection.isPausedForReplies ? connection.progress : nil
+        defer { client.progressAtPause = progress }
+        guard let progress else { return }
+        guard client.progressAtPause != progress else { return self.slowClients.close(client) }
         connection.schedule(Timers.replies, after: SlowClients.repliesMax)
     }
 

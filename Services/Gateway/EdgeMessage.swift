@@ -28,8 +28,9 @@ enum EdgeMessage: Sendable {
     case endDrain
     /// Asks which connections a page of `GET /connections` may show, in order.
     case list(ConnectionsQuestion, @Sendable ([ConnectionID]) -> Void)
-    /// Asks what operators are shown of these connections; of those that have ended meanwhile there is no answer.
-    case describe([ConnectionID], @Sendable ([ClientDescription]) -> Void)
+    /// Asks what operators are shown of these connections; of those that have ended meanwhile, or are not that tenant's alone any more,
+    /// there is no answer.
+    case describe([ConnectionID], tenant: String?, @Sendable ([ClientDescription]) -> Void)
     /// Asks which connections ended lately.
     case describeClosed(ConnectionsQuestion, @Sendable ([ClientDescription]) -> Void)
     /// Asks what became of an event on a connection; `nil`: the connection is not on this loop.
@@ -40,7 +41,7 @@ enum EdgeMessage: Sendable {
         switch self {
         case .events(let events, _): events.count
         // A description costs about as much as giving out a few events.
-        case .describe(let ids, _): ids.count * 4
+        case .describe(let ids, _, _): ids.count * 4
         default: 1
         }
     }

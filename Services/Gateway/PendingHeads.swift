@@ -14,11 +14,15 @@ final class PendingHeads: Sendable {
     private let state = NIOLockedValueBox(State())
     private let max: Int
     private let networkMax: Int
+    private let proxies: TrustedProxies
     private let metrics = QueueMetrics(queue: "heads")
 
-    /// - Parameter max: how many may wait; of one network an eighth of that.
-    init(max: Int) {
+    /// - Parameters:
+    ///   - max: how many may wait; of one network an eighth of that.
+    ///   - proxies: carry others' connections, so they are no network of their own.
+    init(max: Int, proxies: TrustedProxies) {
         self.max = max
+        self.proxies = proxies
         self.networkMax = Swift.max(1, max / 8)
     }
 
@@ -63,7 +67,8 @@ final class PendingHeads: Sendable {
             if self.waitsAs?.address == address { return true }
             self.leave()
             // On this machine are HAProxy, which carries others', and programs that its operator runs.
-            let network = Loopback.contains(address: address) ? nil : ClientNetwork(address)
+            let isOwn = Loopback.contains(address: address) || self.heads.proxies.contains(address: address)
+            let network = isOwn ? nil : ClientNetwork(address)
             guard self.heads.enter(network) else { return false }
             self.waitsAs = (address, network)
             return true

@@ -27,7 +27,7 @@ struct ReplayPages {
 
     private var kept: [Key: LogPage] = [:]
     /// The oldest first; some may have been replaced since.
-    private var order: [(key: Key, page: LogPage)] = []
+    private var order: [(key: Key, askedAt: ContinuousClock.Instant)] = []
     private var bytes = 0
     /// Who waits for the answer to a question.
     private var waiting: [Key: [ConnectionID]] = [:]
@@ -57,7 +57,7 @@ struct ReplayPages {
         self.removeExpired(at: page.askedAt)
         if let replaced = self.kept.updateValue(page, forKey: key) { self.bytes -= replaced.bytes }
         self.bytes += page.bytes
-        self.order.append((key, page))
+        self.order.append((key, page.askedAt))
         var first = 0
         while self.bytes > Self.bytesMax, first < self.order.count { self.remove(&first) }
         self.order.removeFirst(first)
@@ -66,14 +66,14 @@ struct ReplayPages {
     /// Drops the pages for which no token is left.
     mutating func removeExpired(at now: ContinuousClock.Instant) {
         var first = 0
-        while first < self.order.count, now - self.order[first].page.askedAt > Self.ageMax { self.remove(&first) }
+        while first < self.order.count, now - self.order[first].askedAt > Self.ageMax { self.remove(&first) }
         self.order.removeFirst(first)
     }
 
     private mutating func remove(_ place: inout Int) {
-        let (key, page) = self.order[place]
+        let (key, askedAt) = self.order[place]
         place += 1
-        guard self.kept[key] === page else { return }
+        guard let page = self.kept[key], page.askedAt == askedAt else { return }
         self.kept[key] = nil
         self.bytes -= page.bytes
     }
@@ -112,7 +112,9 @@ final class LogPage {
         self.bytes = max(Self.bytesMin, content.events.reduce(0) { $0 + 2 * ($1.data.count + 256) })
     }
 
-    func contains(_ id: ULID) -> Bool { self.content.events.contains { $0.id == id } }
+    private lazy var ids = Set(self.content.events.map(\.id))
+
+    func contains(_ id: ULID) -> Bool { self.ids.contains(id) }
 
     /// Returns what clients of that dialect are sent of the event in that place.
     /// - Parameter encode: called once for each event and dialect.

@@ -61,7 +61,7 @@ public struct LogCursor: Sendable, Equatable {
         let start = min(own.seq, page.after)
         let events = page.events.filter { ($0.position?.seq ?? 0) > start }
         let first = events.first?.position?.seq ?? last &+ 1
-        let isGap = first > start &+ 1
+        let isGap = start < .max && first > start + 1
         return Reading(
             events: events, lost: isGap ? start + 1...first - 1 : nil, isElsewhere: false, isBehind: start < own.seq)
     }

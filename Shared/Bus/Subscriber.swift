@@ -307,6 +307,8 @@ public final class Subscriber: Service {
     }
 
     private func continueReplay(of publisher: Followed, into batches: inout Batches) throws {
+        // An answer that came too late would end every wait.
+        if !publisher.isAwaiting { while try publisher.commands.receive() != nil {} }
         switch publisher.replay {
         case .none: break
         case .due(let moment, let since):

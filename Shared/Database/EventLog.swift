@@ -60,6 +60,11 @@ public struct EventLog: Sendable {
             sql: """
                 DROP INDEX event_log_type_time;
                 CREATE INDEX event_log_tenant_seq ON event_log (tenant, seq);
+                """),
+        // Apart: each has the time that a migration may take.
+        Migration(
+            name: "event-log-0004",
+            sql: """
                 CREATE INDEX event_log_logged_seq ON event_log (logged, seq);
                 """),
     ]

@@ -15,7 +15,7 @@ public struct Migration: Sendable, Hashable {
 struct MigrationRunner {
     let configuration: DatabaseConfiguration
     /// Rebuilding a large table takes its time, and so does waiting for another process that does.
-    private static let migrationMax = Duration.seconds(600)
+    private static let migrationMax = Duration.seconds(3600)
 
     func apply(_ migrations: [Migration], on connection: Connection) async throws(DatabaseError) {
         try await self.locked(connection) { () async throws(DatabaseError) in

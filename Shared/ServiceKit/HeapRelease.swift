@@ -10,8 +10,24 @@ struct HeapRelease: Service {
     private let logger: Logger
 
     private static let intervalMilliseconds: Int32 = 5000
-    /// It is not worth it for less.
-    private static let bytesMin = 4 << 20
+
+    /// Resident memory that the heap does not use: free pages, which can be given back, and what stays for good (stacks, relocated data).
+    struct Surplus {
+        /// What the last release left.
+        private var floor = 0
+
+        /// It is not worth it for less.
+        static let bytesMin = 4 << 20
+
+        /// Returns whether enough came on top of what the last release left.
+        mutating func isWorthReleasing(resident: Int, used: Int) -> Bool {
+            let surplus = max(0, resident - used)
+            self.floor = min(self.floor, surplus)
+            return surplus >= self.floor + Self.bytesMin
+        }
+
+        mutating func released(resident: Int, used: Int) { self.floor = max(0, resident - used) }
+    }
 
     init(logger: Logger) { self.logger = logger }
 
@@ -20,7 +36,8 @@ struct HeapRelease: Service {
         let logger = self.logger
         let thread = WorkerThread(name: "heap", interrupts: false) {
             var signal = pollfd(fd: end.descriptor, events: Int16(POLLIN), revents: 0)
-            while poll(&signal, 1, Self.intervalMilliseconds) <= 0 { Self.release(logger) }
+            var surplus = Surplus()
+            while poll(&signal, 1, Self.intervalMilliseconds) <= 0 { Self.release(&surplus, logger) }
         }
         // `try?`: it throws when it is cancelled, which is an end as well.
         try? await gracefulShutdown()
@@ -28,12 +45,15 @@ struct HeapRelease: Service {
         await thread.join()
     }
 
-    private static func release(_ logger: Logger) {
+    private static func release(_ surplus: inout Surplus, _ logger: Logger) {
         guard let resident = self.residentBytes else { return }
         let start = ContinuousClock.now
-        guard resident - Heap.usedBytes >= Self.bytesMin else { return }
+        let used = Heap.usedBytes
+        guard surplus.isWorthReleasing(resident: resident, used: used) else { return }
         Heap.releaseFreePages()
-        let released = resident - (self.residentBytes ?? resident)
+        let left = self.residentBytes ?? resident
+        surplus.released(resident: left, used: used)
+        let released = resident - left
         guard released > 0 else { return }
         logger.debug(
             "Memory was given back to the system",

@@ -21,6 +21,12 @@ final class LogWriter: Sendable {
         var isEmpty: Bool { self.lines.isEmpty && !self.isWriting && self.dropped == 0 }
     }
 
+    /// What one writer has claimed.
+    private struct Taken {
+        let lines: [UInt8]
+        let dropped: Int
+    }
+
     private let descriptor: Int32
     private let bytesMax: Int
     private let notice: @Sendable (_ dropped: Int) -> [UInt8]
@@ -30,6 +36,8 @@ final class LogWriter: Sendable {
 
     /// What a pipe that is writable takes without blocking, in one piece (pipe(7)).
     private static let pieceMax = Int(PIPE_BUF)
+    /// So many pieces are written by whoever logs an urgent line: as much as an empty pipe takes.
+    private static let urgentPiecesMax = 16
     private static let lineFeed = UInt8(ascii: "\n")
 
     /// Starts the thread, which lives as long as the process.
@@ -47,19 +55,21 @@ final class LogWriter: Sendable {
     /// - Parameter isUrgent: whether to write it before returning if that is possible without waiting: the process may be about to end.
     func write(_ line: [UInt8], isUrgent: Bool = false) {
         self.metrics.add(bytes: line.count)
-        let (isTaken, isFirst) = self.state.withLockedValue { state in
+        // An urgent line is claimed as it is added, else the thread could take it in between and not have written it yet.
+        let (isTaken, isFirst, claimed) = self.state.withLockedValue { state -> (Bool, Bool, Taken?) in
             guard state.lines.count + state.unwritten + line.count <= self.bytesMax else {
                 state.dropped += 1
-                return (false, false)
+                return (false, false, nil)
             }
-            defer { state.lines += line }
-            return (true, state.lines.isEmpty && !state.isWriting)
+            let isFirst = state.lines.isEmpty && !state.isWriting
+            state.lines += line
+            return (true, isFirst, isUrgent ? Self.take(&state) : nil)
         }
         guard isTaken else {
             self.metrics.remove(bytes: line.count)
             return self.metrics.refuse()
         }
-        if isUrgent { self.writeNow() }
+        if let claimed { self.writeNow(claimed) }
         if isFirst || isUrgent { self.wake.raise() }
     }
 
@@ -95,11 +105,11 @@ final class LogWriter: Sendable {
         }
     }
 
-    /// Writes what can be written without waiting.
-    private func writeNow() {
-        guard let lines = self.begin() else { return }
-        var rest = lines[...]
-        while !rest.isEmpty, Self.wait(for: self.descriptor, POLLOUT, milliseconds: 0) {
+    /// Writes what can be written without waiting, up to a bound; the thread writes the rest.
+    private func writeNow(_ taken: Taken) {
+        var rest = self.lines(of: taken)[...]
+        for _ in 0..<Self.urgentPiecesMax {
+            guard !rest.isEmpty, Self.wait(for: self.descriptor, POLLOUT, milliseconds: 0) else { break }
             let piece = Self.piece(of: rest)
             guard piece.count <= Self.pieceMax, let written = self.writeOnce(piece) else { break }
             rest = rest.dropFirst(written)
@@ -109,18 +119,25 @@ final class LogWriter: Sendable {
 
     /// Returns what is to be written; `nil` if there is nothing, or somebody writes already.
     private func begin() -> [UInt8]? {
-        let (lines, dropped) = self.state.withLockedValue { state -> ([UInt8], Int) in
-            guard !state.isWriting, !state.isEmpty else { return ([], 0) }
-            defer { (state.lines, state.dropped) = ([], 0) }
-            state.isWriting = true
-            state.unwritten = state.lines.count
-            return (state.lines, state.dropped)
-        }
-        guard dropped > 0 else { return lines.isEmpty ? nil : lines }
-        let notice = self.notice(dropped)
+        self.state.withLockedValue { Self.take(&$0) }.map(self.lines)
+    }
+
+    /// Takes all that waits, to be written by the caller; `nil` if there is nothing, or somebody writes already.
+    private static func take(_ state: inout State) -> Taken? {
+        guard !state.isWriting, !state.isEmpty else { return nil }
+        defer { (state.lines, state.dropped) = ([], 0) }
+        state.isWriting = true
+        state.unwritten = state.lines.count
+        return Taken(lines: state.lines, dropped: state.dropped)
+    }
+
+    /// Returns what was taken, with the line that says how many were dropped.
+    private func lines(of taken: Taken) -> [UInt8] {
+        guard taken.dropped > 0 else { return taken.lines }
+        let notice = self.notice(taken.dropped)
         self.state.withLockedValue { $0.unwritten += notice.count }
         self.metrics.add(bytes: notice.count)
-        return lines + notice
+        return taken.lines + notice
     }
 
     /// - Parameter rest: what was not written, to be written before everything else.

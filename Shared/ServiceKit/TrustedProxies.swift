@@ -24,11 +24,14 @@ public struct TrustedProxies: Sendable {
     /// Returns the client's address: the peer's, or the last one in `X-Forwarded-For` when the peer is trusted.
     public func client(_ peer: Peer, forwardedFor: String?) -> String {
         let address = peer.address
-        guard let last = forwardedFor?.split(separator: ",").last,
-            self.ranges.contains(where: { $0.contains(address) })
-        else { return address }
+        guard let last = forwardedFor?.split(separator: ",").last, self.contains(address: address) else {
+            return address
+        }
         return String(last.filter { $0 != " " })
     }
+
+    /// Returns whether it is a trusted proxy's address.
+    public func contains(address: String) -> Bool { self.ranges.contains { $0.contains(address) } }
 
     /// Whether no proxy is trusted.
     public var isEmpty: Bool { self.ranges.isEmpty }

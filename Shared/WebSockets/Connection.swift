@@ -27,7 +27,7 @@ public final class Connection {
     private var queue = OutboundQueue()
     private var hasProgressed = false
     /// How often some of what was queued has been handed to the socket.
-    public private(set) var writes: UInt64 = 0
+    private var writes: UInt64 = 0
     /// Why nothing is read from the client.
     private var pauses: Set<Pause> = []
     private(set) var state = State.open
@@ -70,6 +70,12 @@ public final class Connection {
 
     /// How long ago anything came from the client, control frames and parts of messages included; `nil`: the system does not say.
     public var timeSinceReceived: Duration? { self.state == .gone ? nil : self.socket.timeSinceReceived }
+
+    /// Grows as the client takes what it is sent: the bytes that its TCP has taken, or where the system does not say, with TLS, the
+    /// number of writes.
+    public var progress: UInt64 {
+        (self.state == .gone ? nil : self.socket.bytesAcknowledged) ?? self.writes
+    }
 
     /// Queues frames of this loop's log. They go out at the end of the turn.
     public func send(_ range: FrameRange) {

@@ -34,6 +34,9 @@ struct LibwebsocketsSocket {
         return milliseconds < 0 ? nil : .milliseconds(milliseconds)
     }
 
+    /// How much of what was sent the peer's TCP has taken; `nil`: the system does not say.
+    var bytesAcknowledged: UInt64? { UInt64(exactly: shim_bytes_acked(lws_get_socket_fd(self.pointer))) }
+
     /// Ends the TCP connection soon, from anywhere. Nothing is flushed. The closed callback follows.
     func end() {
         lws_set_timeout(self.pointer, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC)

@@ -163,16 +163,17 @@ class Client:
             self.herd.resumed += 1
         except (OSError, TimeoutError) as failure:
             self.herd.unused[f"{failure}"[:60]] += 1
-            await self._anew()
+            await self.begin()
 
     def ended(self, connection):
         """A connection has ended; if it was the only one, the client begins anew."""
         if connection is self.current and not self.moving and not self.herd.is_over:
             self.herd.closed[connection.closed] += 1
             self.current = None
-            self.herd.start(self._anew())
+            self.herd.start(self.begin())
 
-    async def _anew(self):
+    async def begin(self):
+        """Opens a connection without a token, however often that takes."""
         while not self.herd.is_over:
             with contextlib.suppress(OSError, TimeoutError):
                 await self.come()
@@ -203,7 +204,7 @@ class Herd:
         self.gateways = [await self._gateway(number) for number in range(2)]
         began = time.monotonic()
         self.clients = [Client(self, number) for number in range(self.size)]
-        await asyncio.gather(*(client.come() for client in self.clients))
+        await asyncio.gather(*(client.begin() for client in self.clients))
         figures = {"clients": self.size, "connected after": seconds_since(began)}
         writer = asyncio.create_task(self._write())
         try:
@@ -213,7 +214,7 @@ class Herd:
                 moving = sum(client.gateway == number for client in self.clients)
                 old, survivor = self.gateways[number], self.gateways[1 - number]
                 old.signal(signal.SIGTERM)
-                status = await old.ended()
+                status = await old.ended(timeout=60)
                 assert status == 0, f"a gateway ended with {status}"
                 await self._until(lambda: self.resumed - before >= moving or not self._tasks, READY_MAX)
                 figures[f"move {number + 1}"] = f"{moving} clients in {seconds_since(began)} s"
@@ -246,7 +247,7 @@ class Herd:
         for gateway in self.gateways:
             if gateway.process.returncode is None:
                 gateway.signal(signal.SIGTERM)
-                await gateway.ended()
+                await gateway.ended(timeout=60)
 
     async def _gateway(self, number):
         return await self.stage.gateway(

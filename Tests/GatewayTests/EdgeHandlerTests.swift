@@ -23,9 +23,9 @@ import WebSockets
         weak var handler: EdgeHandler?
     }
 
-    private static func principal(_ id: String) -> Principal {
+    private static func principal(_ id: String, tenant: String = "t") -> Principal {
         Principal(
-            subject: "user", name: "n", tenant: "t", scopes: [.all], credential: .jwt, credentialID: id,
+            subject: "user", name: "n", tenant: tenant, scopes: [.all], credential: .jwt, credentialID: id,
             expires: .now + .seconds(3600))
     }
 
@@ -209,8 +209,7 @@ import WebSockets
         try await self.with { loop in
             var ids: [ConnectionID] = []
             for number in 0..<6 {
-                var principal = Self.principal("\(number)")
-                principal.tenant = number % 2 == 0 ? "t" : "other"
+                let principal = Self.principal("\(number)", tenant: number % 2 == 0 ? "t" : "other")
                 ids.append(try await self.open(loop, .grimnir, principal).id)
             }
             let own = ids.indices.filter { $0 % 2 == 0 }.map { ids[$0] }
@@ -225,15 +224,21 @@ import WebSockets
             #expect(await listed("t", limit: 2) == own)
             #expect(await listed("t", limit: 1) == Array(own.prefix(2)))
             #expect(await listed("t", after: own[0]) == Array(own.dropFirst()))
-            let described: [ClientDescription] = await self.ask(loop) { .describe([ids[5], ids[0]], $0) }
+            let described: [ClientDescription] = await self.ask(loop) {
+                .describe([ids[5], ids[0]], tenant: nil, $0)
+            }
             #expect(described.map(\.tenant) == ["other", "t"])
             #expect(described.map(\.id) == [ids[5].description, ids[0].description])
+            // Of one that was listed another tenant's credential may have come meanwhile.
+            #expect(loop.post(.verified(ids[0], .success(Self.principal("more", tenant: "other")))))
+            let left: [ClientDescription] = await self.ask(loop) { .describe(own, tenant: "t", $0) }
+            #expect(left.map(\.id) == own.dropFirst().map(\.description))
         }
     }
 
     @Test func `a description of many is work for a turn of its own`() {
         let ids = (1...64).map { ConnectionID(raw: $0) }
-        #expect(EdgeMessage.describe(ids, { _ in }).weight == 256)
+        #expect(EdgeMessage.describe(ids, tenant: nil, { _ in }).weight == 256)
     }
 
     @Test func `a connection whose credentials have become too many to watch is closed`() async throws {

@@ -104,7 +104,7 @@ import WebSockets
 
     /// What a token is worth with which a client comes that listens to a topic.
     private static func redeemed(
-        _ topic: String = "channel.activities", told: UInt64, since: Timestamp = .now
+        _ topic: String = "channel.activities", told: UInt64, since: Timestamp = .now - .seconds(3600)
     ) -> ReconnectTokens.Redeemed {
         ReconnectTokens.Redeemed(
             content: ReconnectTokens.Content(

@@ -1,8 +1,18 @@
+import Configuration
+import ServiceKit
 import Testing
 
 @testable import Gateway
 
 @Suite struct PendingHeadsTests {
+    private static func heads(max: Int, proxies: [String] = []) throws -> PendingHeads {
+        let values: [AbsoluteConfigKey: ConfigValue] = [
+            "http.trustedProxies": ConfigValue(.stringArray(proxies), isSecret: false)
+        ]
+        let config = ConfigReader(provider: InMemoryProvider(values: values))
+        return PendingHeads(max: max, proxies: try TrustedProxies(config))
+    }
+
     /// Lets connections from these addresses wait at the same time, and says which of them may.
     private static func wait(
         _ heads: PendingHeads, _ addresses: some Collection<String>, then body: () -> Void = {}
@@ -18,8 +28,8 @@ import Testing
         return [mayWait] + others
     }
 
-    @Test func `so many may wait in all, and an eighth of them of one network`() {
-        let heads = PendingHeads(max: 16)
+    @Test func `so many may wait in all, and an eighth of them of one network`() throws {
+        let heads = try Self.heads(max: 16)
         let four = ["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"]
         let answers = Self.wait(heads, four) { #expect(heads.count == 3) }
         #expect(answers == [true, true, false, true])
@@ -31,8 +41,8 @@ import Testing
         #expect(heads.count == 0)
     }
 
-    @Test func `one that turns out to be another's waits once, as that`() {
-        let heads = PendingHeads(max: 8)
+    @Test func `one that turns out to be another's waits once, as that`() throws {
+        let heads = try Self.heads(max: 8)
         var place = PendingHeads.Place(among: heads)
         let answers = [
             place.wait(as: "192.0.2.1"), place.wait(as: "192.0.2.1"), place.wait(as: "198.51.100.7"),
@@ -43,8 +53,10 @@ import Testing
         withExtendedLifetime(place) {}
     }
 
-    @Test func `of this machine all may wait`() {
-        let heads = PendingHeads(max: 16)
-        #expect(Self.wait(heads, Array(repeating: "127.0.0.1", count: 20)).count { $0 } == 16)
+    @Test(arguments: ["127.0.0.1", "10.0.0.7"]) func `of this machine and of own proxies all may wait`(
+        address: String
+    ) throws {
+        let heads = try Self.heads(max: 16, proxies: ["10.0.0.0/24"])
+        #expect(Self.wait(heads, Array(repeating: address, count: 20)).count { $0 } == 16)
     }
 }

@@ -23,6 +23,8 @@ struct HostileTokenTests {
                 do { got = try await stage.knock(door, token) } catch { got = "\(error)" }
                 // Longer than the dialect takes (contract astro §3): refused before anybody looks at it.
                 if door == "astro", token.utf8.count > 4096, got.hasPrefix("err_") { continue }
+                // Too large for a client that has not logged in (docs/dialects/README.md): its message is not parsed at all.
+                if ["astro", "airys"].contains(door), token.utf8.count > 8000, got.contains("1009") { continue }
                 if got != due {
                     isPassed = false
                     Issue.record("\(table): \(row.name): \(door) answers \(got), not \(due ?? "")")

@@ -58,7 +58,6 @@ struct MemoryTests {
                     most = max(most, try Self.residentBytes(of: suite))
                     try await Task.sleep(for: .milliseconds(50))
                 }
-                // A replica that answers without a bound takes ten times as much.
                 #expect(most - before < Self.floodBytesMax, "\((most - before) >> 20) MiB")
                 return try await group.reduce(into: []) { $0.append($1) }
             }

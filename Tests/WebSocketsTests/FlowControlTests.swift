@@ -44,6 +44,20 @@ import WebSockets
         }
     }
 
+    @Test func `a client that takes a part of what one write has handed over makes progress`() async throws {
+        let count = 1 << 20
+        try await Self.with { server, client in
+            try await client.setReading(false)
+            #expect(await server.eventually { !$0.connections.isEmpty })
+            await server.ask { $0.connections.first?.send(text: repeatElement(UInt8(ascii: "x"), count: count)) }
+            #expect(await server.eventually { $0.connections.first?.queuedBytes == 0 })
+            let before = try #require(await server.ask { $0.connections.first?.progress })
+            try await client.setReading(true)
+            #expect(try await client.nextText().utf8.count == count)
+            #expect(await server.eventually { ($0.connections.first?.progress ?? 0) > before + UInt64(count / 2) })
+        }
+    }
+
     @Test func `a connection that is not read can be closed, and ends when the client answers`() async throws {
         try await Self.with { server, client in
             try await client.setReading(false)
