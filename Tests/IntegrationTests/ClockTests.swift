@@ -37,7 +37,7 @@ struct ClockTests {
             try await with(client) {
                 // Connected, so that the next command is sent and not held back here.
                 #expect(try await client.call(FindChannel(id: "nobody")).name == nil)
-                try suite.signal("auth", SIGSTOP)
+                try await suite.pause("auth")
                 await #expect(throws: CommandFailure.self) { try await client.call(token, timeout: .seconds(1)) }
                 try suite.signal("auth", SIGCONT)
                 #expect(try await client.call(token).isFirst)

@@ -49,7 +49,7 @@ struct FaultTests {
             let client = try await Self.listen(suite)
             try await Self.create(suite, "first")
             _ = try await client.next()
-            try suite.signal("gateway-0", SIGSTOP)
+            try await suite.pause("gateway-0")
             // The publisher dies with what its socket had queued for the gateway: only the log has these.
             for number in 0..<50 { try await Self.create(suite, "lost \(number)") }
             try await suite.kill9(.obsBridge)

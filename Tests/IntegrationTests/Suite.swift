@@ -153,6 +153,20 @@ final class Suite: Sendable {
 
     func signal(_ name: String, _ signal: Int32) throws { kill(try self.pid(name), signal) }
 
+    /// Stops a process, and waits until it runs no more: until one of its threads has taken the signal all of them run on.
+    func pause(_ name: String) async throws {
+        let tasks = "/proc/\(try self.pid(name))/task"
+        try self.signal(name, SIGSTOP)
+        try await Self.eventually("\(name) is stopped") {
+            // `try?`: a thread that has ended meanwhile runs no more either.
+            try FileManager.default.contentsOfDirectory(atPath: tasks).allSatisfy { task in
+                let status = try? String(contentsOfFile: "\(tasks)/\(task)/stat", encoding: .utf8)
+                // What stands in parentheses is the thread's name.
+                return status?.split(separator: ") ").last?.hasPrefix("T") ?? true
+            }
+        }
+    }
+
     /// Ends a process like a power cut, and waits until it is gone.
     func kill9(_ service: ServiceName) async throws { try await self.end(service.rawValue, SIGKILL) }
 
